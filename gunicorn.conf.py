@@ -1,0 +1,57 @@
+"""How Gunicorn serves the project, on a laptop as in production: `gunicorn` alone, started in this folder, reads it."""
+
+import os
+import sys
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
+
+# The settings read the environment, and stop here, before any worker is forked, when something in it is wrong.
+from wisheasy import settings
+from wisheasy.serving import timeouts
+
+wsgi_app = settings.SERVER.application
+worker_class = settings.SERVER.gunicorn_worker_class
+workers = settings.WORKERS
+threads = settings.SERVER.threads
+
+bind = f"{settings.BIND_ADDRESS}:{settings.PORT}"
+keepalive = timeouts.SERVER_KEEPALIVE
+timeout = timeouts.WORKER_TIMEOUT
+graceful_timeout = timeouts.GRACEFUL
+# Nobody's X-Forwarded-* is believed unless a proxy is said to be in front.
+forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
+
+# The project is loaded once and its memory shared by all workers.
+preload_app = not settings.DEBUG
+reload = settings.DEBUG
+# Workers are replaced now and then, not all at once, so that a slow leak never grows large.
+max_requests = 20_000
+max_requests_jitter = 5_000
+# The heartbeat file: on a disk it can block a worker for long enough to be killed.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+# It would be a socket file in the home folder, which a read-only container does not have.
+control_socket_disable = True
+
+# Nginx logs each request where it is in front.
+accesslog = None if settings.FORWARDED_ALLOW_IPS else "-"
+
+
+def on_starting(server):
+    """Refuse to start with a configuration that Django's system checks call an error."""
+    from django.core.management import call_command
+    from django.core.management.base import SystemCheckError
+
+    try:
+        call_command("check")
+    except SystemCheckError as error:
+        sys.exit(str(error))
+
+
+def pre_fork(server, worker):
+    """Close what the master opened while it loaded the project: a connection that two workers share breaks both."""
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if hasattr(connection, "close_pool"):
+            connection.close_pool()

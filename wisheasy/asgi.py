@@ -1,0 +1,14 @@
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
+
+# First: it loads the applications, and what follows imports their models.
+django_application = get_asgi_application()
+
+from apps.live.routing import websocket_application  # noqa: E402
+from wisheasy.serving.static import StaticFiles  # noqa: E402
+
+application = ProtocolTypeRouter({"http": StaticFiles(django_application), "websocket": websocket_application})

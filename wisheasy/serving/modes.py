@@ -1,0 +1,107 @@
+"""THE table: everything that differs between the modes is decided here, and nothing else asks which mode it is.
+
+`SERVER_MODE` names a row of MODES. A row says which server answers each of the two upstreams Nginx knows:
+`pages` (everything) and `live` (/live/). Where both name the same server, one process answers both.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from . import cgroup
+
+# Resident memory to reckon with for one worker, in bytes: measured about 90 MB, and room for what users add.
+WORKER_MEMORY = 160 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one kind of process runs."""
+
+    application: str
+    """What Gunicorn loads."""
+    worker_class: str
+    workers_per_cpu: int
+    threads: int
+    """Threads of a Gunicorn worker; an ASGI worker has one event loop and ignores it."""
+    database_connections: int
+    """The most connections to PostgreSQL that one worker opens."""
+    pooled: bool
+    """True: connections wait in a psycopg pool. False: each thread keeps its own."""
+    static_middleware: tuple[str, ...]
+    """Serves static files where no Nginx does. ASGI has none: asgi.py does it outside the middleware, because
+    WhiteNoise's is sync-only and would hold a thread for the whole of every request."""
+    live_transports: tuple[str, ...]
+    """What apps.live can offer here, best first."""
+
+    @property
+    def gunicorn_worker_class(self) -> str:
+        """A threaded worker with one thread is only a slower "sync" one."""
+        return "sync" if (self.worker_class, self.threads) == ("gthread", 1) else self.worker_class
+
+    def database(self, address: dict[str, Any]) -> dict[str, Any]:
+        """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept."""
+        if address["ENGINE"].endswith("sqlite3"):
+            # Writers wait for each other from the first statement on, instead of failing half-way ("database is
+            # locked"), and never make a reader wait (WAL).
+            options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}
+            return {**address, "OPTIONS": options, "CONN_MAX_AGE": 0}
+        options = {**address.get("OPTIONS", {}), "connect_timeout": 5}
+        if not self.pooled:
+            return {**address, "OPTIONS": options, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        # Under ASGI a request may run on any thread, so a connection kept by a thread would never be found again.
+        options["pool"] = {"min_size": 1, "max_size": self.database_connections, "timeout": 10}
+        return {**address, "OPTIONS": options, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+
+
+WSGI = Server(
+    application="wisheasy.wsgi:application",
+    worker_class="gthread",
+    workers_per_cpu=2,
+    threads=4,
+    database_connections=4,
+    pooled=False,
+    static_middleware=("whitenoise.middleware.WhiteNoiseMiddleware",),
+    live_transports=("polling",),
+)
+ASGI = Server(
+    application="wisheasy.asgi:application",
+    worker_class="wisheasy.serving.worker.Worker",
+    workers_per_cpu=1,
+    threads=1,
+    database_connections=8,
+    pooled=True,
+    static_middleware=(),
+    live_transports=("websocket", "events", "polling"),
+)
+
+
+@dataclass(frozen=True)
+class Mode:
+    pages: Server
+    live: Server
+
+    def servers(self) -> set[Server]:
+        """The kinds of process that serve this mode."""
+        return {self.pages, self.live}
+
+
+MODES = {
+    "wsgi": Mode(pages=WSGI, live=WSGI),
+    "asgi": Mode(pages=ASGI, live=ASGI),
+    "hybrid": Mode(pages=WSGI, live=ASGI),
+}
+UPSTREAMS = ("pages", "live")
+
+
+def workers(server: Server, shared_layer: bool) -> int:
+    """How many workers of `server` suit the CPUs and the memory of this container.
+
+    Without a channel layer that processes share (Redis) there is one, or a change made in one worker would not be
+    pushed to the pages that hang on another.
+    """
+    if not shared_layer:
+        return 1
+    by_cpu = math.ceil(cgroup.cpus() * server.workers_per_cpu)
+    by_memory = cgroup.memory() // WORKER_MEMORY
+    return max(1, min(by_cpu, by_memory))

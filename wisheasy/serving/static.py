@@ -1,0 +1,46 @@
+"""Static files under ASGI, outside Django's middleware, by WhiteNoise's own index of files and rules for headers."""
+
+import asyncio
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+CHUNK = 256 * 1024
+
+
+class StaticFiles:
+    """ASGI application that answers what lies below STATIC_URL and hands everything else to `application`.
+
+    Files are opened and read on a thread, a chunk at a time, so that a large file costs neither the event loop its
+    time nor the process its memory.
+    """
+
+    def __init__(self, application: ASGI3Application):
+        self.application = application
+        self.whitenoise = WhiteNoiseMiddleware(get_response=lambda request: None)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        if not scope["path"].startswith(self.whitenoise.static_prefix):
+            return await self.application(scope, receive, send)
+        static_file = await asyncio.to_thread(self.find, scope["path"])
+        if static_file is None:
+            return await self.application(scope, receive, send)
+        environ = {
+            "HTTP_" + name.decode("latin-1").upper().replace("-", "_"): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        response = await asyncio.to_thread(static_file.get_response, scope["method"], environ)
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if response.file is not None:
+            try:
+                while chunk := await asyncio.to_thread(response.file.read, CHUNK):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            finally:
+                response.file.close()
+        await send({"type": "http.response.body", "body": b""})
+
+    def find(self, path: str):
+        if self.whitenoise.autorefresh:
+            return self.whitenoise.find_file(path)
+        return self.whitenoise.files.get(path)

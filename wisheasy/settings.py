@@ -1,0 +1,213 @@
+"""Every setting, for every environment: what differs between machines is read from environment variables, here alone.
+
+`.env.example` is their manual. Missing and wrong variables stop the start with one line for each.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy as _
+
+from wisheasy.environment import Environment
+from wisheasy.serving import modes
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# What the project writes when it runs without Docker: the SQLite file, collected static files, the secret key.
+VAR_DIR = BASE_DIR / "var"
+
+# --- Environment ---
+
+
+def _is_origin(value: str) -> bool:
+    """Is it a scheme, a host and perhaps a port, with nothing behind them?"""
+    parts = urlsplit(value)
+    host_and_port = f"{parts.hostname}:{parts.port}" if parts.port is not None else parts.hostname
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and value == f"{parts.scheme}://{host_and_port}"
+
+
+env = Environment()
+if (VAR_DIR / "secret_key").exists() and not os.environ.get("SECRET_KEY"):
+    # Made by `make run-…` for this machine alone. The stack has its own in .env.
+    os.environ.setdefault("SECRET_KEY_FILE", str(VAR_DIR / "secret_key"))
+
+SERVER_MODE = env.read(
+    "str", "SERVER_MODE", f"one of {', '.join(modes.MODES)}", "wsgi", validate=modes.MODES.__contains__
+)
+UPSTREAM = env.read(
+    "str", "UPSTREAM", f"one of {', '.join(modes.UPSTREAMS)}", "pages", validate=modes.UPSTREAMS.__contains__
+)
+SECRET_KEY = env.read(
+    "str",
+    "SECRET_KEY",
+    "50 or more random characters (`make run-wsgi` and `make up-wsgi` each make one)",
+    validate=lambda value: len(value) >= 50 and len(set(value)) >= 5,
+    secret=True,
+)
+DEBUG = env.read("bool", "DEBUG", "1 or 0", False)
+PORT = env.read("int", "PORT", "a port number, 1 to 65535", 8000, validate=lambda value: 0 < value < 65536)
+BIND_ADDRESS = env.read("str", "BIND_ADDRESS", "an address of this machine, such as 127.0.0.1", "127.0.0.1")
+SITE_URL = env.read(
+    "str",
+    "SITE_URL",
+    "an address without a path, such as https://www.example.com or http://localhost:8080",
+    f"http://localhost:{PORT}",
+    validate=_is_origin,
+)
+DATABASE = env.read(
+    "dj_db_url",
+    "DATABASE_URL",
+    "an address such as postgres://user:password@host:5432/name",
+    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")},
+    validate=lambda value: bool(value.get("ENGINE")) and bool(value.get("NAME")),
+    secret=True,
+)
+DATABASE_MAX_CONNECTIONS = env.read(
+    "int", "DATABASE_MAX_CONNECTIONS", "a whole number of 10 or more", 100, validate=lambda value: value >= 10
+)
+REDIS_URL = env.read(
+    "str",
+    "REDIS_URL",
+    "an address such as redis://host:6379/0",
+    None,
+    validate=lambda value: urlsplit(value).scheme in ("redis", "rediss", "unix"),
+    secret=True,
+)
+WEB_CONCURRENCY = env.read(
+    "int", "WEB_CONCURRENCY", "a whole number of 1 or more", None, validate=lambda value: value >= 1
+)
+FORWARDED_ALLOW_IPS = env.read(
+    "str", "FORWARDED_ALLOW_IPS", "addresses or networks of the proxies in front, or *", None
+)
+env.stop_on_faults()
+
+# --- Mode ---
+
+MODE = modes.MODES[SERVER_MODE]
+SERVER = getattr(MODE, UPSTREAM)
+WORKERS = WEB_CONCURRENCY or modes.workers(SERVER, shared_layer=bool(REDIS_URL))
+# What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
+LIVE_TRANSPORTS = MODE.live.live_transports
+LIVE_TRANSPORTS_HERE = SERVER.live_transports
+
+# --- Applications ---
+
+INSTALLED_APPS = [
+    "apps.accounts",
+    "apps.wishes",
+    "apps.live",
+    "apps.ops",
+    "channels",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    # First, so that a probe is answered whatever its Host header and with no work done.
+    "apps.ops.middleware.HealthMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    *SERVER.static_middleware,
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "wisheasy.urls"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "wisheasy" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.live.context_processors.live",
+                "apps.ops.context_processors.server",
+            ]
+        },
+    }
+]
+
+# --- Database, channel layer ---
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": SERVER.database(DATABASE)}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+if REDIS_URL:
+    # Pub/sub and not the core layer: it subscribes again by itself when Redis comes back. What was sent meanwhile is
+    # lost, which apps.live reckons with.
+    CHANNEL_LAYERS["default"] = {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}]},
+    }
+
+# --- Public address and security ---
+
+_site = urlsplit(SITE_URL)
+_https = _site.scheme == "https"
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = LOOPBACK_HOSTS if _site.hostname in ("localhost", "127.0.0.1", "::1") else [_site.hostname]
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
+X_FRAME_OPTIONS = "DENY"
+# Subdomains and the browsers' preload list are for the owner of the domain to decide on: W005, W021.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+if not _https:
+    # Without TLS none of these four can be had. ops.W001 says what matters: passwords in clear on a public address.
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
+# The same limit as Nginx's client_max_body_size, for where there is no Nginx.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- Accounts ---
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:sign_in"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "wishes:board"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- Language and time ---
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LOCALE_PATHS = [BASE_DIR / "wisheasy" / "locale"]
+TIME_ZONE = "UTC"
+
+# --- Static files ---
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# --- Logs ---
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}
