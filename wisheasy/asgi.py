@@ -1,6 +1,6 @@
 import os
 
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
@@ -8,7 +8,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 # First: it loads the applications, and what follows imports their models.
 django_application = get_asgi_application()
 
+from apps.live import hub  # noqa: E402
 from apps.live.routing import websocket_application  # noqa: E402
 from wisheasy.serving.static import StaticFiles  # noqa: E402
 
-application = ProtocolTypeRouter({"http": StaticFiles(django_application), "websocket": websocket_application})
+
+class Application(ProtocolTypeRouter):
+    def stop(self):
+        """Called by the worker when it begins to stop."""
+        hub.stop()
+
+
+application = Application({"http": StaticFiles(django_application), "websocket": websocket_application})

@@ -85,7 +85,11 @@ env.stop_on_faults()
 
 MODE = modes.MODES[SERVER_MODE]
 SERVER = getattr(MODE, UPSTREAM)
-WORKERS = WEB_CONCURRENCY or modes.workers(SERVER, shared_layer=bool(REDIS_URL))
+_workers = {server: WEB_CONCURRENCY or server.workers(shared_layer=bool(REDIS_URL)) for server in MODE.servers()}
+WORKERS = _workers[SERVER]
+# What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL.
+PROCESSES = sum(_workers.values())
+DATABASE_CONNECTIONS = sum(count * server.database_connections for server, count in _workers.items())
 # What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
 LIVE_TRANSPORTS = MODE.live.live_transports
 LIVE_TRANSPORTS_HERE = SERVER.live_transports

@@ -1,6 +1,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+handler400 = "apps.ops.views.bad_request"
+
 urlpatterns = [
     path("", include("apps.wishes.urls")),
     path("accounts/", include("apps.accounts.urls")),

@@ -18,6 +18,8 @@ WORKER_MEMORY = 160 * 1024 * 1024
 class Server:
     """How one kind of process runs."""
 
+    interface: str
+    """How it is called in writing."""
     application: str
     """What Gunicorn loads."""
     worker_class: str
@@ -39,6 +41,18 @@ class Server:
         """A threaded worker with one thread is only a slower "sync" one."""
         return "sync" if (self.worker_class, self.threads) == ("gthread", 1) else self.worker_class
 
+    def workers(self, shared_layer: bool) -> int:
+        """How many workers suit the CPUs and the memory of this container.
+
+        Without a channel layer that processes share (Redis) there is one, or a change made in one worker would not
+        be pushed to the pages that hang on another.
+        """
+        if not shared_layer:
+            return 1
+        by_cpu = math.ceil(cgroup.cpus() * self.workers_per_cpu)
+        by_memory = cgroup.memory() // WORKER_MEMORY
+        return max(1, min(by_cpu, by_memory))
+
     def database(self, address: dict[str, Any]) -> dict[str, Any]:
         """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept."""
         if address["ENGINE"].endswith("sqlite3"):
@@ -55,6 +69,7 @@ class Server:
 
 
 WSGI = Server(
+    interface="WSGI",
     application="wisheasy.wsgi:application",
     worker_class="gthread",
     workers_per_cpu=2,
@@ -65,6 +80,7 @@ WSGI = Server(
     live_transports=("polling",),
 )
 ASGI = Server(
+    interface="ASGI",
     application="wisheasy.asgi:application",
     worker_class="wisheasy.serving.worker.Worker",
     workers_per_cpu=1,
@@ -92,16 +108,3 @@ MODES = {
     "hybrid": Mode(pages=WSGI, live=ASGI),
 }
 UPSTREAMS = ("pages", "live")
-
-
-def workers(server: Server, shared_layer: bool) -> int:
-    """How many workers of `server` suit the CPUs and the memory of this container.
-
-    Without a channel layer that processes share (Redis) there is one, or a change made in one worker would not be
-    pushed to the pages that hang on another.
-    """
-    if not shared_layer:
-        return 1
-    by_cpu = math.ceil(cgroup.cpus() * server.workers_per_cpu)
-    by_memory = cgroup.memory() // WORKER_MEMORY
-    return max(1, min(by_cpu, by_memory))

@@ -1,6 +1,19 @@
+import sys
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from . import timeouts
+
+
+class StoppingServer(Server):
+    """A server that tells the application when it begins to stop: an open event stream or a long poll would
+    otherwise hold it until the time-out."""
+
+    async def shutdown(self, sockets=None):
+        self.config.app.stop()
+        await super().shutdown(sockets)
 
 
 class Worker(UvicornWorker):
@@ -18,3 +31,12 @@ class Worker(UvicornWorker):
         "ws_per_message_deflate": False,
         "ws_ping_interval": timeouts.LIVE_HEARTBEAT,
     }
+
+    async def _serve(self):
+        # As in UvicornWorker, but for the class of the server.
+        self.config.app = self.wsgi
+        server = StoppingServer(config=self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -1,0 +1,62 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-30s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Without Docker
+
+run-wsgi: ## Serve with Gunicorn (WSGI) on PORT (8000): no Docker, no services
+	@bin/serve wsgi
+
+run-asgi: ## Serve with Gunicorn and a Uvicorn worker (ASGI): no Docker, no services
+	@bin/serve asgi
+
+dev: ## Serve with reload and DEBUG, in SERVER_MODE (asgi)
+	@DEBUG=1 bin/serve $${SERVER_MODE:-asgi}
+
+test: ## Run every test that needs no Docker
+	@bin/venv
+	@$(PYTHON) -m pytest $(ARGS)
+
+lint: ## Check style, scripts, and that no migration is missing
+	@bin/venv
+	@bin/lint
+
+format: ## Put the code into the project's style
+	@bin/venv
+	@.venv/bin/ruff check --quiet --fix-only . && .venv/bin/ruff format .
+
+lock: ## Pin the newest versions that pyproject.toml allows, with hashes
+	@bin/venv
+	@bin/lock
+
+check: lint test e2e ## Do what CI does
+
+# With Docker
+
+up-wsgi up-asgi up-hybrid: ## Start the stack in that mode, or switch the running one to it
+	@docker/up $(@:up-%=%)
+
+down: ## Stop the stack; the data stays
+	@docker compose --profile hybrid down
+
+logs: ## Follow the logs of the stack
+	@docker compose logs --follow --tail 100
+
+ps: ## Show the containers of the stack
+	@docker compose ps --all
+
+shell: ## Open a Python shell in the stack
+	@docker compose exec web python manage.py shell
+
+manage: ## Run a management command in the stack: make manage CMD="createsuperuser"
+	@docker compose exec web python manage.py $(CMD)
+
+e2e: ## Test the stack in every mode, with a real browser
+	@bin/venv
+	@$(PYTHON) -m pytest tests/stack $(ARGS)
+
+.PHONY: help run-wsgi run-asgi dev test lint format lock check up-wsgi up-asgi up-hybrid down logs ps shell manage e2e

@@ -1,0 +1,77 @@
+"""The table of changes, and the trigger that gives each change its position.
+
+Positions must come in the order of commits. A number drawn when the row is written would not do: of two open
+transactions the later number can commit first, a page reads up to it, and never learns of the other.
+
+PostgreSQL draws the number at the end of the transaction, in a deferred trigger, under a lock that is held from there
+until the commit is visible. SQLite has one writer at a time from its first statement to its commit, so any time will do.
+"""
+
+from django.db import migrations, models
+
+POSTGRESQL = """
+CREATE SEQUENCE live_change_position_seq;
+CREATE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('live_change'));
+    UPDATE live_change SET position = nextval('live_change_position_seq') WHERE id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER live_change_assign_position
+    AFTER INSERT OR UPDATE OF position ON live_change
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.position IS NULL)
+    EXECUTE FUNCTION live_change_assign_position();
+"""
+POSTGRESQL_REVERSE = """
+DROP TRIGGER live_change_assign_position ON live_change;
+DROP FUNCTION live_change_assign_position();
+DROP SEQUENCE live_change_position_seq;
+"""
+
+SQLITE = """
+CREATE TRIGGER live_change_{event}_position AFTER {timing} ON live_change WHEN NEW.position IS NULL
+BEGIN
+    UPDATE live_change SET position =
+        (SELECT coalesce(max(position), 0) + 1 FROM live_change WHERE topic = NEW.topic) WHERE id = NEW.id;
+END;
+"""
+
+
+def create_triggers(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(POSTGRESQL, params=None)
+    else:
+        schema_editor.execute(SQLITE.format(event="insert", timing="INSERT"))
+        schema_editor.execute(SQLITE.format(event="update", timing="UPDATE OF position"))
+
+
+def drop_triggers(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(POSTGRESQL_REVERSE, params=None)
+    else:
+        schema_editor.execute("DROP TRIGGER live_change_insert_position")
+        schema_editor.execute("DROP TRIGGER live_change_update_position")
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = []
+
+    operations = [
+        migrations.CreateModel(
+            name="Change",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("topic", models.CharField(max_length=50)),
+                ("key", models.CharField(max_length=50)),
+                ("position", models.BigIntegerField(editable=False, null=True)),
+            ],
+            options={
+                "indexes": [models.Index(fields=["topic", "position"], name="live_change_position")],
+                "constraints": [models.UniqueConstraint(fields=("topic", "key"), name="live_change_of_an_object")],
+            },
+        ),
+        migrations.RunPython(create_triggers, drop_triggers),
+    ]

@@ -1,0 +1,99 @@
+"""WebSocket /live/TOPIC/ws?after=CURSOR. A plain ASGI application under Channels' router: its consumers send every
+message through a thread, which an endpoint that only passes texts on has no need of."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from types import SimpleNamespace
+from urllib.parse import parse_qs
+
+from django.http import parse_cookie
+from django.utils import translation
+
+from . import changes
+from .hub import Gone, Stopping, hub
+from .origins import is_our_origin
+from .topics import TOPICS
+
+logger = logging.getLogger(__name__)
+
+# A client has nothing to say here. One that sends more than this many messages in so many seconds is cut off.
+MESSAGES_ALLOWED = 20
+IN_SECONDS = 10
+# Seconds that one message may take to leave for a client that does not read.
+SEND_TIMEOUT = 10
+
+# Close codes of RFC 6455, section 7.4.1, and one of ours.
+POLICY_VIOLATION = 1008
+SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
+RELOAD = 4410
+
+
+async def socket(scope, receive, send):
+    await receive()
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    origin = headers.get(b"origin")
+    if origin is not None and not is_our_origin(origin):
+        logger.warning("Refused a WebSocket from the foreign origin %r: SITE_URL names another one.", origin[:200])
+        return await _refuse(scope, send, 403, f"The origin {origin[:200]!r} is not this site.")
+    topic = scope["url_route"]["kwargs"]["topic"]
+    if topic not in TOPICS:
+        return await _refuse(scope, send, 404, f"There is no topic {topic!r}.")
+    try:
+        position = changes.parse(parse_qs(scope["query_string"].decode("latin-1")).get("after", [None])[0])
+    except changes.BadCursor as error:
+        return await _refuse(scope, send, 400, str(error))
+
+    await send({"type": "websocket.accept"})
+    sending = asyncio.create_task(_send_messages(send, topic, _language(headers), position))
+    try:
+        await _until_disconnect(receive, send)
+    finally:
+        sending.cancel()
+
+
+async def _send_messages(send, topic, language, position):
+    try:
+        try:
+            with hub(topic).reader(language, position) as reader:
+                while True:
+                    message = await reader.next()
+                    async with asyncio.timeout(SEND_TIMEOUT):
+                        await send({"type": "websocket.send", "text": message.text})
+        except Gone:
+            await send({"type": "websocket.close", "code": RELOAD})
+        except Stopping:
+            await send({"type": "websocket.close", "code": SERVICE_RESTART})
+        except TimeoutError:
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+    except OSError:
+        # The other side went away while something was on its way to it.
+        pass
+
+
+async def _until_disconnect(receive, send):
+    arrivals = deque(maxlen=MESSAGES_ALLOWED)
+    while (await receive())["type"] != "websocket.disconnect":
+        now = time.monotonic()
+        if len(arrivals) == MESSAGES_ALLOWED and now - arrivals[0] < IN_SECONDS:
+            return await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        arrivals.append(now)
+
+
+async def _refuse(scope, send, status, sentence):
+    """Answer the handshake with an HTTP response, where the server can."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        return await send({"type": "websocket.close"})
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": f"{sentence}\n".encode()})
+
+
+def _language(headers):
+    request = SimpleNamespace(
+        COOKIES=parse_cookie(headers.get(b"cookie", "")),
+        META={"HTTP_ACCEPT_LANGUAGE": headers.get(b"accept-language", "")},
+    )
+    return translation.get_language_from_request(request)

@@ -1,0 +1,33 @@
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+
+from . import health
+
+
+class HealthMiddleware:
+    """Answers the probes before anything else looks at the request: a load balancer that asks by IP address would be
+    refused for its Host header, and liveness must not depend on a session, a template or a database."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request):
+        if iscoroutinefunction(self):
+            return self.__acall__(request)
+        if request.path_info == health.LIVE:
+            return health.live(request)
+        if request.path_info == health.READY:
+            return health.ready(request)
+        return self.get_response(request)
+
+    async def __acall__(self, request):
+        if request.path_info == health.LIVE:
+            return health.live(request)
+        if request.path_info == health.READY:
+            # It waits for the database and Redis; the event loop must not.
+            return await sync_to_async(health.ready)(request)
+        return await self.get_response(request)

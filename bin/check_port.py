@@ -1,0 +1,13 @@
+"""Exit with a sentence if the port, the first argument, can't be had."""
+
+import socket
+import sys
+
+port = sys.argv[1]
+try:
+    with socket.create_server(("127.0.0.1", int(port))):
+        pass
+except (ValueError, OverflowError):
+    sys.exit(f"PORT={port!r} is wrong: expected a port number, 1 to 65535.")
+except OSError as error:
+    sys.exit(f"Port {port} can't be used ({error.strerror}): stop what uses it, or choose another: PORT=8001 make …")
