@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class WishesConfig(AppConfig):
+    name = "apps.wishes"
+    verbose_name = _("Wishes")
+
+    def ready(self):
+        from . import broadcasts
+
+        broadcasts.connect()

@@ -1,0 +1,36 @@
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from .models import Wish
+from .text import normalize_newlines
+
+
+class TextField(forms.CharField):
+    def to_python(self, value):
+        return super().to_python(normalize_newlines(value) if isinstance(value, str) else value)
+
+
+class WishForm(forms.ModelForm):
+    class Meta:
+        model = Wish
+        fields = ["text"]
+        field_classes = {"text": TextField}
+        labels = {"text": _("Your wish")}
+        help_texts = {"text": _("Up to 280 characters. Everybody can read it.")}
+        error_messages = {
+            "text": {
+                "required": _("Write what you wish for."),
+                "max_length": ngettext_lazy(
+                    "The wish may have at most %(limit_value)d character, and this one has %(show_value)d.",
+                    "The wish may have at most %(limit_value)d characters, and this one has %(show_value)d.",
+                    "limit_value",
+                ),
+            }
+        }
+        widgets = {"text": forms.Textarea(attrs={"rows": 4, "autocomplete": "off"})}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut short what the server accepts.
+        del self.fields["text"].widget.attrs["maxlength"]

@@ -1,0 +1,55 @@
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .text import validate_text
+
+
+class WishQuerySet(models.QuerySet):
+    def board(self):
+        """Wishes as the board shows them, newest first, with their owner and `cheer_count`, in one query."""
+        # By key and not by time: pages place what is pushed to them by its id.
+        return self.select_related("owner").annotate(cheer_count=models.Count("cheers")).order_by("-pk")
+
+
+class Wish(models.Model):
+    MAX_LENGTH = 280
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="wishes", verbose_name=_("owner")
+    )
+    text = models.CharField(_("text"), max_length=MAX_LENGTH, validators=[validate_text])
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    granted_at = models.DateTimeField(_("granted at"), null=True, blank=True)
+
+    objects = WishQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("wish")
+        verbose_name_plural = _("wishes")
+
+    def __str__(self):
+        return self.text
+
+    def grant(self):
+        """The first time counts: granting again changes nothing."""
+        if self.granted_at is None:
+            self.granted_at = timezone.now()
+            self.save(update_fields=["granted_at"])
+
+
+class Cheer(models.Model):
+    wish = models.ForeignKey(Wish, models.CASCADE, related_name="cheers", verbose_name=_("wish"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="cheers", verbose_name=_("user")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("cheer")
+        verbose_name_plural = _("cheers")
+        constraints = [models.UniqueConstraint(fields=["wish", "user"], name="one_cheer_per_user_and_wish")]
+
+    def __str__(self):
+        return f"{self.user} → {self.wish}"

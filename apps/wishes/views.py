@@ -1,0 +1,148 @@
+"""The board and what can be done on it. The views are sync because they talk to the database."""
+
+import json
+from functools import wraps
+from urllib.parse import urlsplit
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.http import HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.live.changes import latest
+
+from .broadcasts import TOPIC
+from .forms import WishForm
+from .models import Cheer, Wish
+
+PAGE_SIZE = 20
+
+
+class SeeOther(HttpResponseRedirect):
+    status_code = 303
+
+
+def for_members(view):
+    """403 and not a redirect for who is not signed in: a redirect would lose what was being done."""
+
+    @wraps(view)
+    def checked(request, *args, **kwargs):
+        if not request.user.is_authenticated:
+            raise PermissionDenied(_("You need an account to do that."))
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+@require_safe
+def board(request):
+    return _board(request, WishForm())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def post(request):
+    if request.method != "POST":
+        return redirect("wishes:board")
+    if request.content_type == "application/json":
+        return _post_json(request)
+    return _post_form(request)
+
+
+@require_POST
+@for_members
+@transaction.atomic
+def cheer(request, pk):
+    # Locked, or the wish could be deleted before the cheer is committed.
+    wish = get_object_or_404(Wish.objects.select_for_update(no_key=True), pk=pk)
+    if wish.owner_id == request.user.pk:
+        raise PermissionDenied(_("Cheers come from others: this wish is your own."))
+    Cheer.objects.get_or_create(wish=wish, user=request.user)
+    return _back(request)
+
+
+@require_POST
+@for_members
+@transaction.atomic
+def grant(request, pk):
+    _own(request, pk).grant()
+    return _back(request)
+
+
+@require_POST
+@for_members
+@transaction.atomic
+def delete(request, pk):
+    _own(request, pk).delete()
+    return _back(request)
+
+
+def _board(request, form, status=200):
+    # The cursor first: what changes between the two is then shown twice, and not missed.
+    cursor = latest(TOPIC)
+    page = Paginator(Wish.objects.board(), PAGE_SIZE).get_page(request.GET.get("page"))
+    # The fragments are the same for everybody. What this viewer has cheered is said in the page's style element.
+    cheered = []
+    if request.user.is_authenticated:
+        cheered = Cheer.objects.filter(user=request.user, wish__in=[wish.pk for wish in page])
+        cheered = cheered.values_list("wish_id", flat=True)
+    context = {
+        "form": form,
+        "page": page,
+        "cursor": cursor,
+        "cheered": cheered,
+        "max_length": Wish.MAX_LENGTH,
+    }
+    return render(request, "wishes/board.html", context, status=status)
+
+
+@for_members
+def _post_form(request):
+    form = WishForm(request.POST, instance=Wish(owner=request.user))
+    if not form.is_valid():
+        return _board(request, form, status=422)
+    with transaction.atomic():
+        form.save()
+    return SeeOther(reverse("wishes:board"))
+
+
+def _post_json(request):
+    if not request.user.is_authenticated:
+        return JsonResponse({"error": _("You need an account to do that.")}, status=403)
+    try:
+        data = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return JsonResponse({"error": _('The body is not JSON: send {"text": "…"}.')}, status=400)
+    if not isinstance(data, dict):
+        return JsonResponse({"error": _('The body is not a JSON object: send {"text": "…"}.')}, status=400)
+    if not isinstance(data.get("text", ""), str):
+        return JsonResponse({"errors": {"text": [_("The text is not a string.")]}}, status=422)
+    form = WishForm(data, instance=Wish(owner=request.user))
+    if not form.is_valid():
+        return JsonResponse(
+            {"errors": {name: list(errors) for name, errors in form.errors.items()}}, status=422
+        )
+    with transaction.atomic():
+        wish = form.save()
+    return JsonResponse({"id": wish.pk}, status=201)
+
+
+def _own(request, pk):
+    wish = get_object_or_404(Wish.objects.select_for_update(), pk=pk)
+    if wish.owner_id != request.user.pk:
+        raise PermissionDenied(_("This wish is somebody else’s."))
+    return wish
+
+
+def _back(request):
+    """To the page the person came from, if it is one of ours."""
+    address = request.headers.get("Referer", "")
+    if not url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure()):
+        return SeeOther(reverse("wishes:board"))
+    page = urlsplit(address)._replace(scheme="", netloc="", fragment="").geturl()
+    # What begins with two slashes would name another host.
+    return SeeOther(escape_leading_slashes(page) if page.startswith("/") else reverse("wishes:board"))
