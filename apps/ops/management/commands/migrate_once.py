@@ -1,0 +1,58 @@
+"""Migrates under a PostgreSQL advisory lock: containers that start together must not migrate together."""
+
+from contextlib import contextmanager
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+
+# Any number will do, as long as nothing else in this database locks the same one.
+LOCK = 0x77697368
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+class Command(BaseCommand):
+    help = "Migrates the database; where another process is doing so already, waits for it first."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument(
+            "--wait", type=int, default=300, help="Seconds to wait for another process. Default 300."
+        )
+
+    def handle(self, *, wait, verbosity, **options):
+        connection = connections[DEFAULT_DB_ALIAS]
+        if connection.vendor != "postgresql":
+            # SQLite locks the whole file by itself.
+            return self.migrate(verbosity)
+        with self.lock(connection.copy(), wait):
+            self.migrate(verbosity)
+
+    def migrate(self, verbosity):
+        call_command("migrate", interactive=False, verbosity=verbosity, stdout=self.stdout)
+
+    @contextmanager
+    def lock(self, connection, wait):
+        # The lock is the session's and goes with it: a session of its own, outside any pool, that no migration closes.
+        connection.settings_dict["OPTIONS"].pop("pool", None)
+        try:
+            with connection.cursor() as cursor:
+                self.acquire(cursor, wait)
+            yield
+        finally:
+            connection.close()
+
+    def acquire(self, cursor, wait):
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        if cursor.fetchone()[0]:
+            return
+        self.stdout.write(f"Another process is migrating: waiting up to {wait} s for it.")
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{wait}s"])
+        try:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise CommandError(
+                f"Another process has been migrating for more than {wait} s: look at its log, then try again."
+            ) from error
