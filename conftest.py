@@ -3,7 +3,15 @@ import secrets
 
 # Before the settings are read. The environment of the person who runs the tests decides nothing but the services:
 # DATABASE_URL and REDIS_URL, where `make e2e` runs these tests once more on PostgreSQL and Redis.
-for name in ("SERVER_MODE", "UPSTREAM", "SITE_URL", "DEBUG", "PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"):
+for name in (
+    "SERVER_MODE",
+    "UPSTREAM",
+    "SITE_URL",
+    "DEBUG",
+    "PORT",
+    "WEB_CONCURRENCY",
+    "FORWARDED_ALLOW_IPS",
+):
     os.environ.pop(name, None)
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
 # All there is in the table: views, consumers and pushes are tested in one process.

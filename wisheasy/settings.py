@@ -20,10 +20,11 @@ VAR_DIR = BASE_DIR / "var"
 
 
 def _is_origin(value: str) -> bool:
-    """Is it a scheme, a host and perhaps a port, with nothing behind them?"""
+    """Is it a scheme, a host and perhaps a port, with nothing before or behind them?"""
     parts = urlsplit(value)
-    host_and_port = f"{parts.hostname}:{parts.port}" if parts.port is not None else parts.hostname
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and value == f"{parts.scheme}://{host_and_port}"
+    port_is_right = parts.port != 0  # Not a number: ValueError.
+    bare = value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_right and bare
 
 
 env = Environment()
@@ -158,8 +159,9 @@ if REDIS_URL:
 
 _site = urlsplit(SITE_URL)
 _https = _site.scheme == "https"
+_host = f"[{_site.hostname}]" if ":" in _site.hostname else _site.hostname
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = LOOPBACK_HOSTS if _site.hostname in ("localhost", "127.0.0.1", "::1") else [_site.hostname]
+ALLOWED_HOSTS = LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_SSL_REDIRECT = _https

@@ -14,7 +14,10 @@ def is_our_origin(origin: str) -> bool:
     if parts.scheme not in ("http", "https"):
         return False
     ours = urlsplit(settings.SITE_URL)
-    return parts.hostname in {host.strip("[]") for host in settings.ALLOWED_HOSTS} and (parts.scheme, port) == (
+    return parts.hostname in {host.strip("[]") for host in settings.ALLOWED_HOSTS} and (
+        parts.scheme,
+        port,
+    ) == (
         ours.scheme,
         ours.port,
     )

@@ -45,8 +45,7 @@ def check_connection_budget(app_configs, **kwargs):
 
 @register(Tags.security, deploy=True)
 def check_public_address(app_configs, **kwargs):
-    site = urlsplit(settings.SITE_URL)
-    if site.scheme == "https" or site.hostname in (*settings.LOOPBACK_HOSTS, "::1"):
+    if urlsplit(settings.SITE_URL).scheme == "https" or settings.ALLOWED_HOSTS == settings.LOOPBACK_HOSTS:
         return []
     return [
         Warning(

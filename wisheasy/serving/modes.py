@@ -58,7 +58,11 @@ class Server:
         if address["ENGINE"].endswith("sqlite3"):
             # Writers wait for each other from the first statement on, instead of failing half-way ("database is
             # locked"), and never make a reader wait (WAL).
-            options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}
+            options = {
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL",
+                "timeout": 20,
+            }
             return {**address, "OPTIONS": options, "CONN_MAX_AGE": 0}
         options = {**address.get("OPTIONS", {}), "connect_timeout": 5}
         if not self.pooled:

@@ -105,16 +105,12 @@ class Live {
     document.addEventListener("visibilitychange", hurry);
     window.addEventListener("online", hurry);
     // Kept open, a connection keeps the page out of the browser's back/forward cache.
+    this.runs = 0;
     window.addEventListener("pagehide", () => {
-      this.left = true;
+      this.runs += 1;
       this.cut?.();
     });
-    window.addEventListener("pageshow", (event) => {
-      if (event.persisted) {
-        this.left = false;
-        this.run();
-      }
-    });
+    window.addEventListener("pageshow", (event) => event.persisted && this.run());
   }
 
   address(name) {
@@ -139,9 +135,10 @@ class Live {
   }
 
   async run() {
+    const run = ++this.runs;
     let failures = 0;
     let choice = 0;
-    while (!this.left) {
+    while (run === this.runs) {
       const name = this.transports[Math.min(choice, this.transports.length - 1)] ?? "polling";
       let opened = false;
       const onOpen = () => {
@@ -155,15 +152,14 @@ class Live {
       } catch (error) {
         if (error instanceof Reload) return location.reload();
       }
-      if (this.left) return;
+      if (run !== this.runs) return;
       if (name === "polling" && opened) {
         choice = 0;
         continue;
       }
       this.onStatus("connecting");
       // One that never opened may never do: the next kind has its turn, and after the last the first again.
-      if (!opened) choice = (choice + 1) % this.transports.length;
-      else choice = 0;
+      choice = opened ? 0 : (choice + 1) % this.transports.length;
       const retry = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures++);
       await this.pause(retry * (0.5 + Math.random()));
     }

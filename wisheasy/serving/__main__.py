@@ -1,0 +1,16 @@
+"""`python -m wisheasy.serving`: Gunicorn, as gunicorn.conf.py in this folder says."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
+
+# First: they stop here with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY by itself as soon as it
+# is imported, and would end in a traceback where it is no number, or empty as Compose leaves it.
+from wisheasy import settings  # noqa: F401
+
+if not os.environ.get("WEB_CONCURRENCY"):
+    os.environ.pop("WEB_CONCURRENCY", None)
+
+from gunicorn.app.wsgiapp import run
+
+run(prog="gunicorn")
