@@ -52,6 +52,6 @@ FROM project AS web
 COPY --from=static /app/var/static var/static
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn"]
+CMD ["python", "-m", "wisheasy.serving"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wisheasy-web" org.opencontainers.image.revision=$REVISION

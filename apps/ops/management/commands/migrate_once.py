@@ -16,9 +16,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser):
-        parser.add_argument(
-            "--wait", type=int, default=300, help="Seconds to wait for another process. Default 300."
-        )
+        parser.add_argument("--wait", type=int, default=300, help="Seconds to wait for another process. Default 300.")
 
     def handle(self, *, wait, verbosity, **options):
         connection = connections[DEFAULT_DB_ALIAS]
@@ -33,7 +31,7 @@ class Command(BaseCommand):
 
     @contextmanager
     def lock(self, connection, wait):
-        # The lock is the session's and goes with it: a session of its own, outside any pool, that no migration closes.
+        # The lock goes with its session: one of its own, outside any pool, that no migration closes.
         connection.settings_dict["OPTIONS"].pop("pool", None)
         try:
             with connection.cursor() as cursor:
