@@ -1,23 +1,28 @@
 import os
 import secrets
 
-# Before the settings are read. The environment of the person who runs the tests decides nothing but the services:
-# DATABASE_URL and REDIS_URL, where `make e2e` runs these tests once more on PostgreSQL and Redis.
-for name in (
-    "SERVER_MODE",
-    "UPSTREAM",
-    "SITE_URL",
-    "DEBUG",
-    "PORT",
-    "WEB_CONCURRENCY",
-    "FORWARDED_ALLOW_IPS",
-):
+import django
+import pytest
+
+# The environment of the person who runs the tests decides nothing but the services: DATABASE_URL and REDIS_URL, where
+# `make e2e` runs these tests once more on PostgreSQL and Redis.
+for name in ("UPSTREAM", "SITE_URL", "DEBUG", "PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE"):
     os.environ.pop(name, None)
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
-# All there is in the table: views, consumers and pushes are tested in one process.
+# This mode has all that there is to test in one process. The others are tested through real servers.
 os.environ["SERVER_MODE"] = "asgi"
+os.environ["DJANGO_SETTINGS_MODULE"] = "wisheasy.settings"
+django.setup()
 
-import pytest
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory):
+    """A file and not memory, as in use: there readers do not wait for a writer (WAL)."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
 
 @pytest.fixture(autouse=True)

@@ -41,13 +41,15 @@ class Stopping(Exception):
 class Reader:
     """One open page: its language, and the position up to which it has seen everything."""
 
-    __slots__ = ("hub", "language", "position", "quiet_since", "waiting")
+    __slots__ = ("hints_heard", "hub", "language", "position", "quiet_since", "waiting")
 
     def __init__(self, hub: "Hub", language: str, position: int | None):
         self.hub = hub
         self.language = language
         self.position = position
         self.waiting: asyncio.Future[changes.Message | None] | None = None
+        # The number of the last hint whose changes it has seen.
+        self.hints_heard = -1
         # None until the first message, which tells the reader its cursor even if nothing changed.
         self.quiet_since: float | None = None
 
@@ -57,7 +59,7 @@ class Reader:
         if self.hub.stopping:
             raise Stopping
         self.waiting = loop.create_future()
-        if self.position != self.hub.position or self.quiet_since is None:
+        if self.hints_heard != self.hub.hints:
             self.hub.wake.set()
         try:
             message = await self.waiting
@@ -74,8 +76,7 @@ class Hub:
     def __init__(self, topic: str):
         self.topic = topic
         self.readers: set[Reader] = set()
-        # Where the last round left the readers.
-        self.position: int | None = None
+        self.hints = 0
         self.stopping = False
         self.wake = asyncio.Event()
         executor = ThreadPoolExecutor(1, thread_name_prefix=f"live-{topic}")
@@ -113,6 +114,7 @@ class Hub:
                 await layer.group_add(group_name(self.topic), channel)
                 while True:
                     await layer.receive(channel)
+                    self.hints += 1
                     self.wake.set()
             except Exception as error:
                 logger.warning("No hints for %s, changes are late by up to %s s: %r", self.topic, LOOK_EVERY, error)
@@ -142,13 +144,14 @@ class Hub:
                 waiting.setdefault((reader.language, reader.position), []).append(reader)
         if not waiting:
             return
+        hints = self.hints
         messages = await self.read(self.topic, set(waiting))
-        self.position = max((message.position for message in messages.values() if message), default=None)
         for key, readers in waiting.items():
             message = messages[key]
             for reader in readers:
                 if reader.waiting is None or reader.waiting.done():
                     continue
+                reader.hints_heard = hints
                 news = message is None or message.changes or reader.quiet_since is None
                 if news or loop.time() - reader.quiet_since >= HEARTBEAT:
                     reader.waiting.set_result(message)

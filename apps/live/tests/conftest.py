@@ -1,0 +1,29 @@
+import asyncio
+
+import pytest
+from django.utils import translation
+
+from apps.live import hub as hubs
+from apps.live import topics
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """A topic whose objects are the keys of a dictionary, key: text."""
+    objects = {}
+
+    def render(keys):
+        return {key: f"<p lang={translation.get_language()}>{objects[key]}</p>" for key in keys if key in objects}
+
+    monkeypatch.setitem(topics.TOPICS, "notes", render)
+    return objects
+
+
+@pytest.fixture
+async def hub(notes, transactional_db):
+    hub = hubs.hub("notes")
+    yield hub
+    for task in hub.tasks:
+        task.cancel()
+    await asyncio.gather(*hub.tasks, return_exceptions=True)
+    hubs._hubs.clear()
