@@ -2,4 +2,4 @@ from django.contrib.auth.models import AbstractUser
 
 
 class User(AbstractUser):
-    """Django's own user for now. It is ours from the first migration on, because replacing it later is a project."""
+    """Django's own user, but ours from the first migration on: replacing it later is a project."""

@@ -1,6 +1,6 @@
 """Every saved or deleted wish or cheer is published, wherever that happened: a page, the admin, a shell.
 
-`QuerySet.update` and `bulk_create` send no signals: who uses them on these models publishes what they changed.
+`QuerySet.update` and `bulk_create` send no signals: who uses them here publishes what they changed.
 """
 
 from django.db.models.signals import post_delete, post_save
@@ -22,7 +22,7 @@ def connect():
 
 
 def render(keys):
-    """The HTML of each wish that still exists, by its key: the same for every viewer, in the active language."""
+    """The HTML of each wish that still exists, by its key: the same for all, in the active language."""
     wishes = Wish.objects.board().filter(pk__in=keys)
     return {str(wish.pk): render_to_string("wishes/_wish.html", {"wish": wish}) for wish in wishes}
 

@@ -32,5 +32,5 @@ class WishForm(forms.ModelForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut short what the server accepts.
+        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut off what is allowed.
         del self.fields["text"].widget.attrs["maxlength"]

@@ -85,7 +85,7 @@ def _board(request, form, status=200):
     # The cursor first: what changes between the two is then shown twice, and not missed.
     cursor = latest(TOPIC)
     page = Paginator(Wish.objects.board(), PAGE_SIZE).get_page(request.GET.get("page"))
-    # The fragments are the same for everybody. What this viewer has cheered is said in the page's style element.
+    # The fragments are the same for everybody: the page's style element says what this viewer has cheered.
     cheered = []
     if request.user.is_authenticated:
         cheered = Cheer.objects.filter(user=request.user, wish__in=[wish.pk for wish in page])

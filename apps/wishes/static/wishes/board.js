@@ -126,7 +126,7 @@ if (counter) {
     counter.classList.toggle("over", left < 0);
     // Read out near the end only, not at every key.
     counter.setAttribute("aria-live", left <= 20 ? "polite" : "off");
-    counter.textContent = `${Math.abs(left)} ${left < 0 ? counter.dataset.over : counter.dataset.left}`;
+    counter.textContent = counter.dataset[left < 0 ? "over" : "left"].replace("{n}", Math.abs(left));
   };
   counter.hidden = false;
   field.addEventListener("input", count);
