@@ -1,0 +1,162 @@
+"""The files in nginx/, held to the code and to each other without starting anything."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wisheasy.serving import modes, timeouts
+
+NGINX = Path(__file__).resolve().parent.parent / "nginx"
+FILES = {
+    str(path.relative_to(NGINX)): re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.MULTILINE)
+    for path in NGINX.rglob("*")
+    if path.suffix in (".conf", ".template")
+}
+SERVER = FILES["templates/default.conf.template"]
+
+
+def with_includes(text):
+    """`text` with what its snippets hold in their place, as Nginx reads it."""
+    return re.sub(r"include (snippets/\S+);", lambda match: with_includes(FILES[match[1]]), text)
+
+
+def locations():
+    found = re.findall(r"location (.+?) \{(.*?)\}", with_includes(SERVER), re.DOTALL)
+    return {name: body for name, body in found}
+
+
+def proxied():
+    return {name: body for name, body in locations().items() if "proxy_pass" in body}
+
+
+def directives(text, name):
+    return re.findall(rf"^\s*{name} ([^;]+);", text, re.MULTILINE)
+
+
+def test_the_five_addresses_are_routed():
+    passed_to = {name: directives(body, "proxy_pass") for name, body in locations().items()}
+    assert passed_to == {
+        "/errors/": [],
+        "/static/": [],
+        "/live/": ["http://live"],
+        "~ ^/live/.+/events$": ["http://live"],
+        "/healthz/": ["http://pages"],
+        "/": ["http://pages"],
+    }
+
+
+def test_there_is_an_upstream_file_for_each_mode():
+    assert {name for name in FILES if name.startswith("upstreams/")} == {
+        f"upstreams/{mode}.conf" for mode in modes.MODES
+    }
+
+
+@pytest.mark.parametrize(("mode", "row"), modes.MODES.items(), ids=modes.MODES)
+def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, row):
+    blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", with_includes(FILES[f"upstreams/{mode}.conf"]), re.DOTALL))
+    live = "web" if row.live == row.pages else "live"
+    assert directives(blocks["pages"], "server") == ["web:8000 resolve"]
+    assert directives(blocks["live"], "server") == [f"{live}:8000 resolve"]
+    for block in blocks.values():
+        assert directives(block, "zone")
+        assert directives(block, "keepalive_timeout") == [f"{timeouts.NGINX_UPSTREAM_IDLE}s"]
+
+
+def test_nginx_closes_idle_connections_before_the_server_does():
+    assert timeouts.NGINX_UPSTREAM_IDLE < timeouts.SERVER_KEEPALIVE
+
+
+@pytest.mark.parametrize("name", proxied())
+def test_nginx_outwaits_a_worker_and_a_silent_live_connection(name):
+    assert directives(proxied()[name], "proxy_read_timeout") == [f"{timeouts.NGINX_PROXY_READ}s"]
+    assert max(timeouts.WORKER_TIMEOUT, 2 * timeouts.LIVE_HEARTBEAT) < timeouts.NGINX_PROXY_READ
+
+
+@pytest.mark.parametrize("name", proxied())
+def test_what_a_client_claims_about_itself_is_overwritten(name):
+    headers = dict(value.split(" ", 1) for value in directives(proxied()[name], "proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$scheme"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "$http_host"
+    assert {name for name, value in headers.items() if value == '""'} >= {
+        "Forwarded",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Protocol",
+    }
+
+
+def test_no_client_header_is_appended_to():
+    assert not [name for name, text in FILES.items() if "proxy_add_x_forwarded_for" in text]
+
+
+def test_only_a_websocket_is_upgraded_and_a_plain_request_closes_no_connection():
+    maps = FILES["snippets/maps.conf"]
+    assert re.search(r"map \$http_upgrade \$upgrade \{\s+default\s+'';\s+~\*\^websocket\$ websocket;\s+\}", maps)
+    assert re.search(r"map \$upgrade \$connection_upgrade \{\s+default\s+'';\s+websocket upgrade;\s+\}", maps)
+    for name, body in proxied().items():
+        headers = dict(value.split(" ", 1) for value in directives(body, "proxy_set_header"))
+        live = "live" in name
+        assert headers["Upgrade"] == ("$upgrade" if live else '""')
+        assert headers["Connection"] == ("$connection_upgrade" if live else '""')
+
+
+def test_buffering_is_off_for_event_streams_alone():
+    off = [name for name, body in locations().items() if directives(body, "proxy_buffering") == ["off"]]
+    assert off == ["~ ^/live/.+/events$"]
+    assert "text/event-stream" not in FILES["snippets/gzip.conf"]
+
+
+@pytest.mark.parametrize("name", [name for name, body in locations().items() if "add_header" in body])
+def test_a_location_that_adds_headers_adds_the_security_headers_too(name):
+    added = [value.split(" ", 1)[0] for value in directives(locations()[name], "add_header")]
+    assert {"X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"} <= set(added)
+
+
+def test_nginx_adds_no_header_to_what_django_answers():
+    assert not [name for name, body in proxied().items() if "add_header" in body]
+
+
+def test_no_request_that_changes_something_is_sent_twice():
+    assert all("non_idempotent" not in text for text in FILES.values())
+    assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream") == ["error"]
+
+
+def test_djangos_own_error_pages_pass_untouched():
+    assert all("proxy_intercept_errors" not in text for text in FILES.values())
+
+
+def test_the_limit_of_a_body_is_that_of_the_settings(settings):
+    assert directives(FILES["snippets/limits.conf"], "client_max_body_size") == ["1m"]
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_every_snippet_and_error_page_that_is_named_exists(text):
+    assert [name for name in re.findall(r"include (snippets/\S+);", text) if name not in FILES] == []
+    pages = re.findall(r"error_page [\d ]+/errors/(\S+);", text)
+    assert [page for page in pages if not (NGINX / "errors" / page).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted((NGINX / "errors").glob("*.html")), ids=lambda page: page.name)
+def test_an_error_page_needs_nothing_else_and_speaks_both_languages(page):
+    html = page.read_text()
+    assert re.findall(r'(?:src|href)="(?!/?")', html) == []
+    assert 'lang="en"' in html
+    assert 'lang="ko"' in html
+    assert "prefers-color-scheme: dark" in html
+
+
+@pytest.mark.parametrize(
+    ("path", "immutable"),
+    [
+        ("/static/wishes/style.35a283677296.css", True),
+        ("/static/live/live.min.aa5e12614a28.js", True),
+        ("/static/wishes/style.css", False),
+        ("/static/staticfiles.json", False),
+        ("/static/x.35a28367729.css", False),
+    ],
+)
+def test_only_a_name_with_a_hash_is_cached_for_good(path, immutable):
+    pattern = re.search(r"'~(\S+)'\s+'public, max-age=31536000, immutable'", FILES["snippets/maps.conf"])[1]
+    assert bool(re.search(pattern, path)) == immutable
