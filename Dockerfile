@@ -10,9 +10,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip --python /opt/venv/bin/python install --root-user-action ignore --disable-pip-version-check \
         --require-hashes --only-binary :all: -r /tmp/requirements.txt
 
-# The project and its user, who may write nothing of it.
+# The project and its user, who may write nothing of it. Nothing can be installed in it.
 FROM python:${PYTHON_VERSION}-slim AS project
-RUN groupadd --gid 10001 wisheasy \
+RUN pip uninstall --yes --quiet --root-user-action ignore pip \
+    && groupadd --gid 10001 wisheasy \
     && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin wisheasy
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -1,0 +1,97 @@
+from contextlib import closing
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from apps.ops.management.commands import migrate_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no advisory locks")
+
+
+@pytest.fixture
+def migrations(monkeypatch):
+    """Each time the command migrates: was the lock held?"""
+    held = []
+
+    def migrate(name, **options):
+        assert name == "migrate"
+        assert options["interactive"] is False
+        held.append(connection.vendor == "postgresql" and is_locked())
+
+    monkeypatch.setattr(migrate_once, "call_command", migrate)
+    return held
+
+
+def is_locked():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [migrate_once.LOCK])
+        return cursor.fetchone()[0] == 1
+
+
+@pytest.fixture
+def another_process():
+    """A session of its own that holds the lock."""
+    with closing(connection.copy()) as other:
+        other.settings_dict["OPTIONS"].pop("pool", None)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [migrate_once.LOCK])
+        yield other
+
+
+def test_the_database_is_migrated(migrations):
+    call_command("migrate_once", stdout=StringIO())
+    assert migrations == [connection.vendor == "postgresql"]
+
+
+def test_a_second_run_finds_nothing_to_do():
+    output = StringIO()
+    call_command("migrate_once", stdout=output)
+    assert "No migrations to apply" in output.getvalue()
+
+
+@on_postgresql
+def test_the_lock_is_free_afterwards(migrations):
+    call_command("migrate_once", stdout=StringIO())
+    assert not is_locked()
+
+
+@on_postgresql
+def test_the_lock_is_free_after_a_migration_that_failed(monkeypatch):
+    def fail(*args, **options):
+        raise CommandError("no such column")
+
+    monkeypatch.setattr(migrate_once, "call_command", fail)
+    with pytest.raises(CommandError, match="no such column"):
+        call_command("migrate_once", stdout=StringIO())
+    assert not is_locked()
+
+
+@on_postgresql
+def test_one_that_waits_too_long_gives_up_with_a_sentence(migrations, another_process):
+    output = StringIO()
+    with pytest.raises(CommandError, match="Another process has been migrating for more than 1 s"):
+        call_command("migrate_once", wait=1, stdout=output)
+    assert "Another process is migrating: waiting up to 1 s for it." in output.getvalue()
+    assert migrations == []
+
+
+@on_postgresql
+def test_one_that_waits_migrates_when_the_first_is_done(migrations, another_process, monkeypatch):
+    acquire = migrate_once.Command.acquire
+
+    def acquire_when_the_other_ends(command, cursor, wait):
+        original = command.stdout.write
+
+        def write(message):
+            another_process.close()
+            original(message)
+
+        monkeypatch.setattr(command.stdout, "write", write)
+        acquire(command, cursor, wait)
+
+    monkeypatch.setattr(migrate_once.Command, "acquire", acquire_when_the_other_ends)
+    call_command("migrate_once", wait=5, stdout=StringIO())
+    assert migrations == [True]
