@@ -14,6 +14,8 @@ os.environ["SERVER_MODE"] = "asgi"
 os.environ["DJANGO_SETTINGS_MODULE"] = "wisheasy.settings"
 django.setup()
 
+from tests.servers import EMBEDDED_MODES, serve  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory):
@@ -23,6 +25,13 @@ def django_db_modify_db_settings(tmp_path_factory):
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session", params=EMBEDDED_MODES)
+def server(request, tmp_path_factory):
+    """The project as `make run-…` serves it: the same tests for each mode that needs no Docker."""
+    with serve(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Exit with a sentence if the port, the first argument, can't be had."""
 
+import os
 import socket
 import sys
 
@@ -10,4 +11,4 @@ try:
 except (ValueError, OverflowError):
     sys.exit(f"PORT={port!r} is wrong: expected a port number, 1 to 65535.")
 except OSError as error:
-    sys.exit(f"Port {port} can't be used ({error.strerror}): stop what uses it, or choose another: PORT=8001 make …")
+    sys.exit(f"Port {port} can't be used ({os.strerror(error.errno)}): stop what uses it, or choose another: PORT=8001 make …")

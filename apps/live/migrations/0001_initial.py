@@ -29,11 +29,13 @@ DROP FUNCTION live_change_assign_position();
 DROP SEQUENCE live_change_position_seq;
 """
 
+# An updated row may have held the highest position itself.
 SQLITE = """
 CREATE TRIGGER live_change_{event}_position AFTER {timing} ON live_change WHEN NEW.position IS NULL
 BEGIN
-    UPDATE live_change SET position =
-        (SELECT coalesce(max(position), 0) + 1 FROM live_change WHERE topic = NEW.topic) WHERE id = NEW.id;
+    UPDATE live_change SET position = 1 + max(
+        {before}, coalesce((SELECT max(position) FROM live_change WHERE topic = NEW.topic), 0)
+    ) WHERE id = NEW.id;
 END;
 """
 
@@ -42,8 +44,8 @@ def create_triggers(apps, schema_editor):
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(POSTGRESQL, params=None)
     else:
-        schema_editor.execute(SQLITE.format(event="insert", timing="INSERT"))
-        schema_editor.execute(SQLITE.format(event="update", timing="UPDATE OF position"))
+        schema_editor.execute(SQLITE.format(event="insert", timing="INSERT", before="0"))
+        schema_editor.execute(SQLITE.format(event="update", timing="UPDATE OF position", before="OLD.position"))
 
 
 def drop_triggers(apps, schema_editor):

@@ -46,6 +46,13 @@ def test_what_is_gone_is_said_with_null(notes):
     assert read(0)["changes"] == [{"id": "1", "html": None}]
 
 
+def test_the_newest_change_of_all_can_change_again(notes):
+    save(notes, "1", "once")
+    cursor = int(changes.latest("notes"))
+    save(notes, "1", "twice")
+    assert read(cursor)["changes"] == [{"id": "1", "html": "<p lang=en>twice</p>"}]
+
+
 def test_what_changed_often_is_sent_once_and_last(notes):
     for key in ("1", "2", "1"):
         save(notes, key, "text")
