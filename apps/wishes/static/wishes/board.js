@@ -105,7 +105,8 @@ function tellTime(root) {
     const date = new Date(time.dateTime);
     const minutes = Math.min(0, Math.round((date - Date.now()) / 60_000));
     time.title = whole.format(date);
-    if (minutes > -60) time.textContent = ago.format(minutes, "minute");
+    if (minutes === 0) time.textContent = ago.format(0, "second");
+    else if (minutes > -60) time.textContent = ago.format(minutes, "minute");
     else if (minutes > -24 * 60) time.textContent = ago.format(Math.round(minutes / 60), "hour");
     else time.textContent = whole.format(date);
   }
@@ -155,7 +156,7 @@ if (place?.page === location.href) {
 connect({
   topic: list.dataset.liveTopic,
   cursor: list.dataset.liveCursor,
-  transports: list.dataset.liveTransports,
+  transports: list.dataset.liveTransports.split(" "),
   onChanges: apply,
   onStatus: showStatus,
 });
