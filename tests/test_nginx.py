@@ -63,6 +63,11 @@ def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, ro
         assert directives(block, "keepalive_timeout") == [f"{timeouts.NGINX_UPSTREAM_IDLE}s"]
 
 
+def test_a_reload_lets_a_slow_request_end():
+    (patience,) = directives(FILES["nginx.conf"], "worker_shutdown_timeout")
+    assert int(patience.removesuffix("s")) >= timeouts.WORKER_TIMEOUT
+
+
 def test_nginx_closes_idle_connections_before_the_server_does():
     assert timeouts.NGINX_UPSTREAM_IDLE < timeouts.SERVER_KEEPALIVE
 
