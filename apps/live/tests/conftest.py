@@ -19,11 +19,16 @@ def notes(monkeypatch):
     return objects
 
 
-@pytest.fixture
-async def hub(notes, transactional_db):
-    hub = hubs.hub("notes")
-    yield hub
+async def close(hub):
     for task in hub.tasks:
         task.cancel()
     await asyncio.gather(*hub.tasks, return_exceptions=True)
     hubs._hubs.clear()
+    await hubs.get_channel_layer().flush()
+
+
+@pytest.fixture
+async def hub(notes, transactional_db):
+    hub = hubs.hub("notes")
+    yield hub
+    await close(hub)
