@@ -7,6 +7,6 @@ class WishesConfig(AppConfig):
     verbose_name = _("Wishes")
 
     def ready(self):
-        from . import broadcasts  # noqa: PLC0415 - models are not loaded before
+        from . import broadcasts
 
         broadcasts.connect()

@@ -16,9 +16,7 @@ class WishQuerySet(models.QuerySet):
 class Wish(models.Model):
     MAX_LENGTH = 280
 
-    owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="wishes", verbose_name=_("owner")
-    )
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="wishes", verbose_name=_("owner"))
     text = models.CharField(_("text"), max_length=MAX_LENGTH, validators=[validate_text])
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     granted_at = models.DateTimeField(_("granted at"), null=True, blank=True)
@@ -41,9 +39,7 @@ class Wish(models.Model):
 
 class Cheer(models.Model):
     wish = models.ForeignKey(Wish, models.CASCADE, related_name="cheers", verbose_name=_("wish"))
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="cheers", verbose_name=_("user")
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="cheers", verbose_name=_("user"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:

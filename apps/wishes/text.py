@@ -26,6 +26,6 @@ def validate_text(text):
 
 def _is_refused(character):
     # Cs are lone surrogates, which no database and no browser can be given.
-    return (
-        unicodedata.category(character) in ("Cc", "Cs") and character != "\n"
-    ) or unicodedata.bidirectional(character) in _BIDIRECTIONAL
+    return (unicodedata.category(character) in ("Cc", "Cs") and character != "\n") or unicodedata.bidirectional(
+        character
+    ) in _BIDIRECTIONAL

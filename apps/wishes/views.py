@@ -123,9 +123,7 @@ def _post_json(request):
         return JsonResponse({"errors": {"text": [_("The text is not a string.")]}}, status=422)
     form = WishForm(data, instance=Wish(owner=request.user))
     if not form.is_valid():
-        return JsonResponse(
-            {"errors": {name: list(errors) for name, errors in form.errors.items()}}, status=422
-        )
+        return JsonResponse({"errors": {name: list(errors) for name, errors in form.errors.items()}}, status=422)
     with transaction.atomic():
         wish = form.save()
     return JsonResponse({"id": wish.pk}, status=201)
