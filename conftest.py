@@ -34,6 +34,18 @@ def server(request, tmp_path_factory):
         yield server
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out the modes that a test does not speak of: @pytest.mark.modes("asgi", "hybrid")."""
+    left_out = []
+    for item in items:
+        params = getattr(item, "callspec", None) and item.callspec.params
+        mode = params and (params.get("server") or params.get("stack"))
+        if (mark := item.get_closest_marker("modes")) and mode not in mark.args:
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(autouse=True)
 def static_files_need_not_be_collected(settings):
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -46,7 +46,7 @@ def test_every_fault_is_named_at_once(command):
     assert result.returncode == 1
     assert result.stderr.strip().splitlines() == [
         "SERVER_MODE='turbo' is wrong: expected one of wsgi, asgi, hybrid.",
-        "SECRET_KEY is wrong: expected 50 or more random characters (`make run-wsgi` and `make up-wsgi` each make one).",
+        "SECRET_KEY is wrong: expected 50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one).",
         "DEBUG='perhaps' is wrong: expected 1 or 0.",
         "PORT='0' is wrong: expected a port number, 1 to 65535.",
         "SITE_URL='www.example.com' is wrong: expected an address without a path, such as https://www.example.com "

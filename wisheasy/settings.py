@@ -41,7 +41,7 @@ UPSTREAM = env.read(
 SECRET_KEY = env.read(
     "str",
     "SECRET_KEY",
-    "50 or more random characters (`make run-wsgi` and `make up-wsgi` each make one)",
+    "50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one)",
     validate=lambda value: len(value) >= 50 and len(set(value)) >= 5,
     secret=True,
 )

@@ -14,8 +14,8 @@ from websockets.sync.client import connect
 
 from tests.servers import serve
 
-pushing = pytest.mark.parametrize("server", ["asgi"], indirect=True)
-polling = pytest.mark.parametrize("server", ["wsgi"], indirect=True)
+pushing = pytest.mark.modes("asgi")
+polling = pytest.mark.modes("wsgi")
 
 
 @pytest.fixture
