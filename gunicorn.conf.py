@@ -1,6 +1,7 @@
 """How Gunicorn serves the project, on a laptop as in production: `gunicorn` alone, started in this folder, reads it."""
 
 import os
+import resource
 import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
@@ -21,6 +22,9 @@ graceful_timeout = timeouts.GRACEFUL
 # Nobody's X-Forwarded-* is believed unless a proxy is said to be in front.
 forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
 
+# The same as Nginx takes; Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass.
+limit_request_line = 8190
+
 # The project is loaded once and its memory shared by all workers.
 preload_app = not settings.DEBUG
 reload = settings.DEBUG
@@ -38,6 +42,12 @@ accesslog = None if settings.FORWARDED_ALLOW_IPS else "-"
 
 def on_starting(server):
     """Refuse to start with a configuration that Django's system checks call an error."""
+    # Each open page is an open file. Some engines start containers with a soft limit of 1024.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if not preload_app:
+        # Reload: what the master has imported, a new worker would not read again.
+        return
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 

@@ -77,8 +77,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(mode: str, folder: Path, **variables: str):
-    """Serve the project in `mode` until the context ends; its database and log lie in `folder`."""
+def serve(mode: str, folder: Path, root: Path = ROOT, **variables: str):
+    """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`."""
     port = free_port()
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY")},
@@ -89,12 +89,12 @@ def serve(mode: str, folder: Path, **variables: str):
     }
     for command in (["migrate"], ["collectstatic", "--noinput"]):
         subprocess.run(
-            [sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=ROOT, env=environment, check=True
+            [sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True
         )
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "wisheasy.serving"], cwd=ROOT, env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "wisheasy.serving"], cwd=root, env=environment, stdout=output, stderr=output
         )
     try:
         server = Server(mode, f"http://127.0.0.1:{port}", log, process.pid)

@@ -78,7 +78,8 @@ def test_the_board_works_with_javascript_off(stack, new_page, name):
     page.get_by_role("button", name="한국어").click()
     expect(page.locator("html")).to_have_attribute("lang", "ko")
     post(page, "   ")
-    expect(page.locator("form.compose")).to_contain_text("필수")
+    expect(page.locator("form.compose [aria-invalid=true]")).to_be_visible()
+    expect(page.locator("form.compose")).to_contain_text("적어 주세요")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,3 +1,4 @@
+import asyncio
 import sys
 
 from gunicorn.arbiter import Arbiter
@@ -37,6 +38,14 @@ class Worker(UvicornWorker):
         self.config.app = self.wsgi
         server = StoppingServer(config=self.config)
         self._install_sigquit_handler()
+        if self.cfg.reload:
+            reloading = asyncio.create_task(self._stop_when_reloaded(server))  # noqa: F841  (kept from collection)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _stop_when_reloaded(self, server):
+        # Gunicorn's reloader only lowers this flag, and Uvicorn never looks at it.
+        while self.alive:
+            await asyncio.sleep(0.2)
+        server.should_exit = True
