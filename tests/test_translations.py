@@ -91,7 +91,13 @@ def test_every_message_is_translated():
 
 
 def test_nothing_is_translated_that_is_not_there():
-    assert set(translations()) <= set(messages())
+    # An application that was deleted may leave its translations behind.
+    known = {
+        message
+        for message, entry in translations().items()
+        if any((ROOT / path).exists() for path, _ in entry.occurrences)
+    }
+    assert known <= set(messages())
 
 
 def test_no_translation_is_a_guess_or_a_leftover():
