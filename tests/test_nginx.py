@@ -155,9 +155,9 @@ def test_an_error_page_needs_nothing_else_and_speaks_both_languages(page):
 @pytest.mark.parametrize(
     ("path", "immutable"),
     [
-        ("/static/wishes/style.35a283677296.css", True),
+        ("/static/wisheasy/style.35a283677296.css", True),
         ("/static/live/live.min.aa5e12614a28.js", True),
-        ("/static/wishes/style.css", False),
+        ("/static/wisheasy/style.css", False),
         ("/static/staticfiles.json", False),
         ("/static/x.35a28367729.css", False),
     ],

@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers import ROOT, free_port
 
-asset = re.compile(r'href="(/static/wishes/style\.[0-9a-f]+\.css)"')
+asset = re.compile(r'href="(/static/wisheasy/style\.[0-9a-f]+\.css)"')
 
 
 def get(server, path, **headers):

@@ -134,7 +134,7 @@ def test_a_websocket_from_a_foreign_page_is_refused_and_named_in_the_log(stack, 
 
 
 def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
-    path = re.search(r'href="(/static/wishes/style\.[0-9a-f]+\.css)"', get(stack, "/").text)[1]
+    path = re.search(r'href="(/static/wisheasy/style\.[0-9a-f]+\.css)"', get(stack, "/").text)[1]
     response = get(stack, path, **{"Accept-Encoding": "gzip"})
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")

@@ -31,7 +31,7 @@ def test_a_failure_is_shown_with_no_context_no_database_and_no_collected_files(s
         with translation.override(language):
             html = render_to_string(f"{code}.html")
         assert f'<html lang="{language}">' in html
-        assert 'href="/static/wishes/style.css"' in html
+        assert 'href="/static/wisheasy/style.css"' in html
 
 
 def test_a_failing_view_is_answered_in_the_language_of_the_visitor(cast, monkeypatch):

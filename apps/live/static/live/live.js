@@ -60,12 +60,13 @@ const TRANSPORTS = {
 
   async polling(live, onOpen) {
     const until = Date.now() + TRY_BETTER;
-    while (true) {
+    for (let asked = false; ; asked = true) {
       const abort = new AbortController();
       live.cut = () => abort.abort();
       const holds = live.transports.includes("events");
       const address = live.address("changes");
-      if (holds) address.searchParams.set("wait", LONG_POLL_SECONDS);
+      // Not the first: the page is to learn soon that this way is open.
+      if (holds && asked) address.searchParams.set("wait", LONG_POLL_SECONDS);
       const response = await fetch(address, { signal: abort.signal });
       if (response.status === 410) throw new Reload();
       if (!response.ok) throw new Error(`${response.status}`);
