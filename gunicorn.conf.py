@@ -32,7 +32,7 @@ reload = settings.DEBUG
 max_requests = 20_000
 max_requests_jitter = 5_000
 # The heartbeat file: on a disk it can block a worker for long enough to be killed.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108  (the folder, not a file of ours)
 # It would be a socket file in the home folder, which a read-only container does not have.
 control_socket_disable = True
 

@@ -11,4 +11,5 @@ try:
 except (ValueError, OverflowError):
     sys.exit(f"PORT={port!r} is wrong: expected a port number, 1 to 65535.")
 except OSError as error:
-    sys.exit(f"Port {port} can't be used ({os.strerror(error.errno)}): stop what uses it, or choose another: PORT=8001 make …")
+    reason = os.strerror(error.errno)
+    sys.exit(f"Port {port} can't be used ({reason}): stop what uses it, or choose another: PORT=8001 make …")

@@ -38,14 +38,15 @@ class Worker(UvicornWorker):
         self.config.app = self.wsgi
         server = StoppingServer(config=self.config)
         self._install_sigquit_handler()
-        if self.cfg.reload:
-            reloading = asyncio.create_task(self._stop_when_reloaded(server))  # noqa: F841  (kept from collection)
+        watching = asyncio.create_task(self._stop_when_reloaded(server)) if self.cfg.reload else None
         await server.serve(sockets=self.sockets)
+        if watching:
+            watching.cancel()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     async def _stop_when_reloaded(self, server):
-        # Gunicorn's reloader only lowers this flag, and Uvicorn never looks at it.
-        while self.alive:
+        # Gunicorn's reloader, in a thread of its own, only lowers this flag, and Uvicorn never looks at it.
+        while self.alive:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
         server.should_exit = True
