@@ -59,14 +59,14 @@ def test_who_cannot_have_a_websocket_gets_the_event_stream_and_then_polling(stac
     reader.route_web_socket(re.compile("/live/"), lambda socket: socket.close())
     reader.goto("/")
     expect(reader.locator("[data-live-status]")).to_contain_text("event stream", timeout=10000)
-    post(writer, "over the stream")
-    expect(wish(reader, "over the stream")).to_be_visible(timeout=1500)
+    post(writer, f"over the stream in {stack.mode}")
+    expect(wish(reader, f"over the stream in {stack.mode}")).to_be_visible(timeout=1500)
 
     reader.route("**/events?*", lambda route: route.abort())
     reader.goto("/")
     expect(reader.locator("[data-live-status]")).to_contain_text("polling", timeout=20000)
-    post(writer, "held until there was news")
-    expect(wish(reader, "held until there was news")).to_be_visible(timeout=1500)
+    post(writer, f"held in {stack.mode} until there was news")
+    expect(wish(reader, f"held in {stack.mode} until there was news")).to_be_visible(timeout=1500)
 
 
 def test_the_board_works_with_javascript_off(stack, new_page, name):
