@@ -41,21 +41,22 @@ up-wsgi up-asgi up-hybrid: ## Start the stack in that mode, or switch the runnin
 	@docker/up $(@:up-%=%)
 
 down: ## Stop the stack; the data stays
-	@docker compose --profile hybrid down
+	@docker/preflight && docker compose --profile hybrid down
 
 logs: ## Follow the logs of the stack
-	@docker compose logs --follow --tail 100
+	@docker/preflight && docker compose logs --follow --tail 100
 
 ps: ## Show the containers of the stack
-	@docker compose ps --all
+	@docker/preflight && docker compose ps --all
 
 shell: ## Open a Python shell in the stack
-	@docker compose exec web python manage.py shell
+	@docker/preflight && docker compose exec web python manage.py shell
 
 manage: ## Run a management command in the stack: make manage CMD="createsuperuser"
-	@docker compose exec web python manage.py $(CMD)
+	@docker/preflight && docker compose exec web python manage.py $(CMD)
 
 e2e: ## Test the stack in every mode, with a real browser
+	@docker/preflight
 	@bin/venv
 	@$(PYTHON) -m pytest tests/stack $(ARGS)
 

@@ -1,3 +1,7 @@
+import os
+import secrets
+import subprocess
+import sys
 from contextlib import closing
 from io import StringIO
 
@@ -95,3 +99,19 @@ def test_one_that_waits_migrates_when_the_first_is_done(migrations, another_proc
     monkeypatch.setattr(migrate_once.Command, "acquire", acquire_when_the_other_ends)
     call_command("migrate_once", wait=5, stdout=StringIO())
     assert migrations == [True]
+
+
+@pytest.mark.parametrize("mode", ["wsgi", "asgi"])
+def test_a_database_that_cannot_be_reached_is_one_sentence(mode):
+    environment = {
+        **os.environ,
+        "SERVER_MODE": mode,
+        "DATABASE_URL": f"postgres://user:{secrets.token_hex(8)}@127.0.0.1:1/name",
+    }
+    result = subprocess.run(
+        [sys.executable, "manage.py", "migrate_once"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "check DATABASE_URL" in result.stderr
+    assert "Connection refused" in result.stderr

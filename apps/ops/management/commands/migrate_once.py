@@ -1,7 +1,5 @@
 """Migrates under a PostgreSQL advisory lock: containers that start together must not migrate together."""
 
-from contextlib import contextmanager
-
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
@@ -19,28 +17,31 @@ class Command(BaseCommand):
         parser.add_argument("--wait", type=int, default=300, help="Seconds to wait for another process. Default 300.")
 
     def handle(self, *, wait, verbosity, **options):
-        connection = connections[DEFAULT_DB_ALIAS]
-        if connection.vendor != "postgresql":
+        # One of its own, outside any pool: the lock goes with its session, and a pool that can't connect keeps a
+        # process from ending.
+        connection = connections[DEFAULT_DB_ALIAS].copy()
+        connection.settings_dict["OPTIONS"].pop("pool", None)
+        try:
+            self.connect(connection)
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    self.lock(cursor, wait)
             # SQLite locks the whole file by itself.
-            return self.migrate(verbosity)
-        with self.lock(connection.copy(), wait):
             self.migrate(verbosity)
+        finally:
+            connection.close()
+
+    def connect(self, connection):
+        try:
+            connection.ensure_connection()
+        except OperationalError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CommandError(f"The database can't be reached, check DATABASE_URL: {reason}") from error
 
     def migrate(self, verbosity):
         call_command("migrate", interactive=False, verbosity=verbosity, stdout=self.stdout)
 
-    @contextmanager
-    def lock(self, connection, wait):
-        # The lock goes with its session: one of its own, outside any pool, that no migration closes.
-        connection.settings_dict["OPTIONS"].pop("pool", None)
-        try:
-            with connection.cursor() as cursor:
-                self.acquire(cursor, wait)
-            yield
-        finally:
-            connection.close()
-
-    def acquire(self, cursor, wait):
+    def lock(self, cursor, wait):
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         if cursor.fetchone()[0]:
             return
