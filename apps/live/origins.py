@@ -2,22 +2,23 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 
 def is_our_origin(origin: str) -> bool:
-    """Is the page that opens the connection one of this site? A request without an Origin comes from no page at all:
-    browsers always send one with a WebSocket."""
+    """Is the page that opens the connection one of this site?
+
+    A request without an Origin comes from no page at all: browsers always send one with a WebSocket.
+    """
     try:
-        parts = urlsplit(origin)
-        port = parts.port
+        scheme, host, port = _parts(origin)
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https"):
-        return False
-    ours = urlsplit(settings.SITE_URL)
-    return parts.hostname in {host.strip("[]") for host in settings.ALLOWED_HOSTS} and (
-        parts.scheme,
-        port,
-    ) == (
-        ours.scheme,
-        ours.port,
-    )
+    hosts = {allowed.strip("[]") for allowed in settings.ALLOWED_HOSTS}
+    our_scheme, _, our_port = _parts(settings.SITE_URL)
+    return host in hosts and (scheme, port) == (our_scheme, our_port)
+
+
+def _parts(origin: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(origin)
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)

@@ -46,6 +46,13 @@ def test_an_unknown_host_is_answered_400(stack):
     assert get(stack, "/", Host="evil.example").status_code == 400
 
 
+def test_the_admin_asks_to_sign_in(stack):
+    response = get(stack, "/admin/login/?next=/admin/")
+    assert response.status_code == 200
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', response.text):
+        assert get(stack, path).status_code == 200, path
+
+
 def test_a_wish_is_posted_cheered_granted_and_deleted(stack):
     with stack.member() as owner, stack.member() as other:
         number = owner.wish("all the way")

@@ -23,8 +23,12 @@ for process in Path("/proc").glob("[0-9]*"):
 """
 
 
+def servers(stack):
+    return sorted({"web", "live"} & set(stack.services()))
+
+
 def kill_a_worker(stack):
-    for service in ("web", "live") if stack.mode == "hybrid" else ("web",):
+    for service in servers(stack):
         assert "killed" in stack.compose("exec", "-T", service, "python", "-c", KILL_A_WORKER).stdout
 
 
@@ -32,7 +36,7 @@ FAILURES = {
     "restart-of-postgres": lambda stack: stack.compose("restart", "postgres"),
     "restart-of-redis": lambda stack: stack.compose("restart", "redis"),
     "restart-of-nginx": lambda stack: stack.compose("restart", "nginx"),
-    "restart-of-web": lambda stack: stack.compose("restart", "web"),
+    "restart-of-the-servers": lambda stack: stack.compose("restart", *servers(stack)),
     "kill-of-a-worker": kill_a_worker,
     "new-web-container": lambda stack: stack.compose(
         "up", "--detach", "--wait", "--force-recreate", "--no-deps", "web"
