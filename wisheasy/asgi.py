@@ -1,6 +1,7 @@
 import os
 
 from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
@@ -11,6 +12,11 @@ django_application = get_asgi_application()
 from apps.live import hub  # noqa: E402
 from apps.live.routing import websocket_application  # noqa: E402
 from wisheasy.serving.static import StaticFiles  # noqa: E402
+
+if settings.LAB:
+    from apps.lab import routing as lab
+
+    websocket_application.routes += lab.routes
 
 
 class Application(ProtocolTypeRouter):

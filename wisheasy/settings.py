@@ -46,6 +46,7 @@ SECRET_KEY = env.read(
     secret=True,
 )
 DEBUG = env.read("bool", "DEBUG", "1 or 0", False)
+LAB = env.read("bool", "LAB", "1 or 0", False)
 PORT = env.read("int", "PORT", "a port number, 1 to 65535", 8000, validate=lambda value: 0 < value < 65536)
 BIND_ADDRESS = env.read("str", "BIND_ADDRESS", "an address of this machine, such as 127.0.0.1", "127.0.0.1")
 SITE_URL = env.read(
@@ -102,6 +103,7 @@ INSTALLED_APPS = [
     "apps.wishes",
     "apps.live",
     "apps.ops",
+    *(["apps.lab"] if LAB else []),
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
