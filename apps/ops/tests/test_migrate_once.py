@@ -84,9 +84,9 @@ def test_one_that_waits_too_long_gives_up_with_a_sentence(migrations, another_pr
 
 @on_postgresql
 def test_one_that_waits_migrates_when_the_first_is_done(migrations, another_process, monkeypatch):
-    acquire = migrate_once.Command.acquire
+    lock = migrate_once.Command.lock
 
-    def acquire_when_the_other_ends(command, cursor, wait):
+    def lock_when_the_other_ends(command, cursor, wait):
         original = command.stdout.write
 
         def write(message):
@@ -94,9 +94,9 @@ def test_one_that_waits_migrates_when_the_first_is_done(migrations, another_proc
             original(message)
 
         monkeypatch.setattr(command.stdout, "write", write)
-        acquire(command, cursor, wait)
+        lock(command, cursor, wait)
 
-    monkeypatch.setattr(migrate_once.Command, "acquire", acquire_when_the_other_ends)
+    monkeypatch.setattr(migrate_once.Command, "lock", lock_when_the_other_ends)
     call_command("migrate_once", wait=5, stdout=StringIO())
     assert migrations == [True]
 
