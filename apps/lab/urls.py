@@ -1,0 +1,14 @@
+from django.urls import path
+
+from .index import index
+from .workloads import WORKLOADS
+
+app_name = "lab"
+urlpatterns = [
+    path("", index, name="index"),
+    *(
+        path(f"{workload.name}/{kind}", view, name=f"{workload.name}-{kind}")
+        for workload in WORKLOADS
+        for kind, view in workload.views.items()
+    ),
+]
