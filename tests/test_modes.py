@@ -89,30 +89,35 @@ def test_one_thread_makes_the_worker_a_sync_one():
     assert modes.ASGI.gunicorn_worker_class == "wisheasy.serving.worker.Worker"
 
 
-def test_wsgi_threads_keep_their_connections_and_check_them():
-    database = modes.WSGI.database(POSTGRESQL)
+@pytest.mark.parametrize("server", [modes.WSGI, modes.ASGI], ids=["wsgi", "asgi"])
+def test_threads_keep_their_connections_and_check_them(server):
+    database = server.database(POSTGRESQL, stock=False)
     assert database["CONN_MAX_AGE"] > 0
     assert database["CONN_HEALTH_CHECKS"] is True
     assert "pool" not in database["OPTIONS"]
 
 
-def test_asgi_has_a_bounded_pool_and_no_persistent_connections():
-    database = modes.ASGI.database(POSTGRESQL)
+def test_djangos_own_asgi_handler_has_a_bounded_pool_and_keeps_no_connections():
+    database = modes.ASGI.database(POSTGRESQL, stock=True)
     # A pool with another CONN_MAX_AGE is refused by Django, but only at the first query.
     assert database["CONN_MAX_AGE"] == 0
-    assert database["OPTIONS"]["pool"]["max_size"] == modes.ASGI.database_connections
+    assert database["OPTIONS"]["pool"]["max_size"] == modes.ASGI.threads
 
 
 def test_options_of_the_database_address_survive():
-    database = modes.ASGI.database({**POSTGRESQL, "OPTIONS": {"sslmode": "require"}})
+    database = modes.ASGI.database({**POSTGRESQL, "OPTIONS": {"sslmode": "require"}}, stock=False)
     assert database["OPTIONS"]["sslmode"] == "require"
 
 
 @pytest.mark.parametrize("server", [modes.WSGI, modes.ASGI], ids=["wsgi", "asgi"])
 def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction(server):
-    options = server.database(SQLITE)["OPTIONS"]
+    options = server.database(SQLITE, stock=False)["OPTIONS"]
     assert options["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in options["init_command"]
+
+
+def test_the_number_of_threads_can_be_said():
+    assert {server.threads for server in modes.MODES["hybrid"].with_threads(3).servers()} == {3}
 
 
 def test_the_ladder_of_timeouts_goes_up():

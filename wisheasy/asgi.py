@@ -1,3 +1,4 @@
+import asyncio
 import os
 
 from channels.routing import ProtocolTypeRouter
@@ -7,11 +8,13 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
 # First: it loads the applications, and what follows imports their models.
-django_application = get_asgi_application()
+stock_application = get_asgi_application()
 
 from apps.live import hub  # noqa: E402
 from apps.live.routing import websocket_application  # noqa: E402
+from wisheasy.serving.handler import Handler  # noqa: E402
 from wisheasy.serving.static import StaticFiles  # noqa: E402
+from wisheasy.serving.threads import Threads  # noqa: E402
 
 if settings.LAB:
     from apps.lab import routing as lab
@@ -19,10 +22,22 @@ if settings.LAB:
     websocket_application.routes += lab.routes
 
 
+threads = Threads(settings.SERVER.threads)
+
+
 class Application(ProtocolTypeRouter):
+    def start(self):
+        """Called by the worker on its event loop, before the first request."""
+        if not settings.SERVING_STOCK:
+            threads.serve_tasks_of(asyncio.get_running_loop())
+
     def stop(self):
         """Called by the worker when it begins to stop."""
         hub.stop()
 
 
-application = Application({"http": StaticFiles(django_application), "websocket": websocket_application})
+if settings.SERVING_STOCK:
+    http, websocket = stock_application, websocket_application
+else:
+    http, websocket = Handler(threads), threads.around(websocket_application)
+application = Application({"http": StaticFiles(http), "websocket": websocket})

@@ -78,6 +78,8 @@ REDIS_URL = env.read(
 WEB_CONCURRENCY = env.read(
     "int", "WEB_CONCURRENCY", "a whole number of 1 or more", None, validate=lambda value: value >= 1
 )
+WEB_THREADS = env.read("int", "WEB_THREADS", "a whole number of 1 or more", None, validate=lambda value: value >= 1)
+SERVING_STOCK = env.read("bool", "SERVING_STOCK", "1 or 0", False)
 FORWARDED_ALLOW_IPS = env.read(
     "str", "FORWARDED_ALLOW_IPS", "addresses or networks of the proxies in front, or *", None
 )
@@ -86,12 +88,14 @@ env.stop_on_faults()
 # --- Mode ---
 
 MODE = modes.MODES[SERVER_MODE]
+if WEB_THREADS:
+    MODE = MODE.with_threads(WEB_THREADS)
 SERVER = getattr(MODE, UPSTREAM)
 _workers = {server: WEB_CONCURRENCY or server.workers(shared_layer=bool(REDIS_URL)) for server in MODE.servers()}
 WORKERS = _workers[SERVER]
 # What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL.
 PROCESSES = sum(_workers.values())
-DATABASE_CONNECTIONS = sum(count * server.database_connections for server, count in _workers.items())
+DATABASE_CONNECTIONS = sum(count * server.threads for server, count in _workers.items())
 # What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
 LIVE_TRANSPORTS = MODE.live.live_transports
 LIVE_TRANSPORTS_HERE = SERVER.live_transports
@@ -147,7 +151,7 @@ TEMPLATES = [
 # --- Database, channel layer ---
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": SERVER.database(DATABASE)}
+DATABASES = {"default": SERVER.database(DATABASE, stock=SERVING_STOCK)}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 if REDIS_URL:
     # Pub/sub and not the core layer: it subscribes again by itself when Redis comes back. What was sent meanwhile is

@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -79,8 +78,7 @@ class Hub:
         self.hints = 0
         self.stopping = False
         self.wake = asyncio.Event()
-        executor = ThreadPoolExecutor(1, thread_name_prefix=f"live-{topic}")
-        self.read = database_sync_to_async(changes.after, thread_sensitive=False, executor=executor)
+        self.read = database_sync_to_async(changes.after)
         # A context of their own: that of the request which happens to come first ends with that request.
         create_task = asyncio.get_running_loop().create_task
         self.tasks = [

@@ -5,7 +5,7 @@
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import cgroup
@@ -25,11 +25,8 @@ class Server:
     worker_class: str
     workers_per_cpu: int
     threads: int
-    """Threads of a Gunicorn worker; an ASGI worker has one event loop and ignores it."""
-    database_connections: int
-    """The most connections to PostgreSQL that one worker opens."""
-    pooled: bool
-    """True: connections wait in a psycopg pool. False: each thread keeps its own."""
+    """Threads of one worker, and the most connections to PostgreSQL that it opens. Under WSGI they serve requests;
+    under ASGI they do the sync work of requests, a call at a time (threads.py)."""
     static_middleware: tuple[str, ...]
     """Serves static files where no Nginx does. ASGI has none: asgi.py does it outside the middleware, because
     WhiteNoise's is sync-only and would hold a thread for the whole of every request."""
@@ -53,23 +50,26 @@ class Server:
         by_memory = cgroup.memory() // WORKER_MEMORY
         return max(1, min(by_cpu, by_memory))
 
-    def database(self, address: dict[str, Any]) -> dict[str, Any]:
-        """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept."""
+    def database(self, address: dict[str, Any], stock: bool) -> dict[str, Any]:
+        """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept.
+
+        `stock`: under Django's own ASGI handler.
+        """
+        database = {**address, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        djangos_own = stock and self.interface == "ASGI"
+        if djangos_own:
+            # It makes a thread for each request: a connection that a thread kept would never be found again.
+            database["CONN_MAX_AGE"] = 0
         if address["ENGINE"].endswith("sqlite3"):
             # Writers wait for each other from the first statement on, instead of failing half-way ("database is
             # locked"), and never make a reader wait (WAL).
-            options = {
-                "transaction_mode": "IMMEDIATE",
-                "init_command": "PRAGMA journal_mode=WAL",
-                "timeout": 20,
-            }
-            return {**address, "OPTIONS": options, "CONN_MAX_AGE": 0}
-        options = {**address.get("OPTIONS", {}), "connect_timeout": 5}
-        if not self.pooled:
-            return {**address, "OPTIONS": options, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-        # Under ASGI a request may run on any thread, so a connection kept by a thread would never be found again.
-        options["pool"] = {"min_size": 1, "max_size": self.database_connections, "timeout": 10}
-        return {**address, "OPTIONS": options, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+            options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}
+        else:
+            options = {**address.get("OPTIONS", {}), "connect_timeout": 5}
+            if djangos_own:
+                # Nothing else would bound their number.
+                options["pool"] = {"min_size": 1, "max_size": self.threads, "timeout": 10}
+        return {**database, "OPTIONS": options}
 
 
 WSGI = Server(
@@ -78,8 +78,6 @@ WSGI = Server(
     worker_class="gthread",
     workers_per_cpu=2,
     threads=4,
-    database_connections=4,
-    pooled=False,
     static_middleware=("whitenoise.middleware.WhiteNoiseMiddleware",),
     live_transports=("polling",),
 )
@@ -88,9 +86,7 @@ ASGI = Server(
     application="wisheasy.asgi:application",
     worker_class="wisheasy.serving.worker.Worker",
     workers_per_cpu=1,
-    threads=1,
-    database_connections=8,
-    pooled=True,
+    threads=8,
     static_middleware=(),
     live_transports=("websocket", "events", "polling"),
 )
@@ -100,6 +96,10 @@ ASGI = Server(
 class Mode:
     pages: Server
     live: Server
+
+    def with_threads(self, threads: int) -> "Mode":
+        """The same mode with another number of threads in each worker."""
+        return Mode(replace(self.pages, threads=threads), replace(self.live, threads=threads))
 
     def servers(self) -> set[Server]:
         """The kinds of process that serve this mode."""

@@ -38,6 +38,7 @@ class Worker(UvicornWorker):
         self.config.app = self.wsgi
         server = StoppingServer(config=self.config)
         self._install_sigquit_handler()
+        self.wsgi.start()
         watching = asyncio.create_task(self._stop_when_reloaded(server)) if self.cfg.reload else None
         await server.serve(sockets=self.sockets)
         if watching:

@@ -1,0 +1,189 @@
+"""Counterparts of Django's middleware for the event loop: the very same hooks, run where they are.
+
+MiddlewareMixin sends process_request and process_response of every built-in middleware to a thread, though nearly
+all of them only look at the request. Here a hook goes to a thread when what this request holds says that it may wait:
+for a database, a cache or a disk. A subclass of a built-in middleware may do anything in its hooks, so it is not
+replaced.
+"""
+
+from io import BytesIO
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.csp import ContentSecurityPolicyMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.gzip import GZipMiddleware
+from django.middleware.http import ConditionalGetMiddleware
+from django.middleware.locale import LocaleMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.utils.deprecation import MiddlewareMixin
+
+from .threads import current_executor
+
+# Bytes up to which a form is parsed, and up to which an answer is compressed, on the event loop: well under 1 ms.
+SMALL_FORM = 16 * 1024
+SMALL_ANSWER = 16 * 1024
+
+
+class InlineHooks:
+    """MiddlewareMixin.__acall__ without its threads, but for hooks that may wait."""
+
+    def request_may_wait(self, request) -> bool:
+        return False
+
+    def response_may_wait(self, request, response) -> bool:
+        return False
+
+    async def __acall__(self, request):
+        response = None
+        if hasattr(self, "process_request"):
+            if self.request_may_wait(request):
+                response = await sync_to_async(self.process_request)(request)
+            else:
+                response = self.process_request(request)
+        response = response or await self.get_response(request)
+        if hasattr(self, "process_response"):
+            if self.response_may_wait(request, response):
+                response = await sync_to_async(self.process_response)(request, response)
+            else:
+                response = self.process_response(request, response)
+        return response
+
+
+class InlineSession(InlineHooks, SessionMiddleware):
+    """Saving waits for the database or the cache, unless the session is in its cookie. Opening only notes the key."""
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        engine = settings.SESSION_ENGINE
+        self.engine_is_known = engine.startswith("django.contrib.sessions.backends.")
+        self.engine_is_cookie = engine == "django.contrib.sessions.backends.signed_cookies"
+
+    def request_may_wait(self, request):
+        return not self.engine_is_known
+
+    def response_may_wait(self, request, response):
+        if self.engine_is_cookie:
+            return False
+        session = getattr(request, "session", None)
+        return session is not None and (
+            not self.engine_is_known or session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+        )
+
+
+class Rejection:
+    """What process_view answers where Django's own would render the page for a request that is refused."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+
+class InlineCsrf(InlineHooks, CsrfViewMiddleware):
+    """The secret may be in the session, and the token in a large form or an upload. The page that refuses a request
+    is rendered on a thread: its template may query."""
+
+    def request_may_wait(self, request):
+        return settings.CSRF_USE_SESSIONS
+
+    def response_may_wait(self, request, response):
+        return settings.CSRF_USE_SESSIONS
+
+    def view_may_wait(self, request):
+        if settings.CSRF_USE_SESSIONS:
+            return True
+        if request.method != "POST" or hasattr(request, "_post"):
+            return False
+        stream = request._stream
+        return not (
+            request.content_type == "application/x-www-form-urlencoded"
+            and isinstance(stream, BytesIO)
+            and stream.getbuffer().nbytes <= SMALL_FORM
+        )
+
+    def _reject(self, request, reason):
+        return Rejection(reason)
+
+    async def process_view(self, request, callback, callback_args, callback_kwargs):
+        check = super().process_view
+        if self.view_may_wait(request):
+            check = sync_to_async(check)
+            response = await check(request, callback, callback_args, callback_kwargs)
+        else:
+            response = check(request, callback, callback_args, callback_kwargs)
+        if isinstance(response, Rejection):
+            response = await sync_to_async(super()._reject)(request, response.reason)
+        return response
+
+
+class InlineMessages(InlineHooks, MessageMiddleware):
+    """Messages that were added or read are stored, perhaps in the session."""
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        self.storage_is_known = settings.MESSAGE_STORAGE.startswith("django.contrib.messages.storage.")
+
+    def request_may_wait(self, request):
+        return not self.storage_is_known
+
+    def response_may_wait(self, request, response):
+        messages = getattr(request, "_messages", None)
+        return messages is not None and (not self.storage_is_known or messages.used or messages.added_new)
+
+
+class InlineGZip(InlineHooks, GZipMiddleware):
+    """Compressing much takes long, and can do without the GIL."""
+
+    def response_may_wait(self, request, response):
+        return not response.streaming and len(response.content) > SMALL_ANSWER
+
+
+class Pinned:
+    """A middleware of somebody else's with a hook before and one after the view: the second finds on its thread what
+    the first has left there, so the request keeps the thread from the one to the other."""
+
+    async def __acall__(self, request):
+        executor = current_executor()
+        if executor is None:
+            return await super().__acall__(request)
+        with executor.pinned():
+            return await super().__acall__(request)
+
+
+COUNTERPARTS = {
+    **{
+        middleware: type(middleware.__name__, (InlineHooks, middleware), {})
+        for middleware in (
+            AuthenticationMiddleware,
+            CommonMiddleware,
+            ConditionalGetMiddleware,
+            ContentSecurityPolicyMiddleware,
+            LocaleMiddleware,
+            SecurityMiddleware,
+            XFrameOptionsMiddleware,
+        )
+    },
+    CsrfViewMiddleware: InlineCsrf,
+    GZipMiddleware: InlineGZip,
+    MessageMiddleware: InlineMessages,
+    SessionMiddleware: InlineSession,
+}
+
+
+def counterpart(middleware):
+    """What to load in place of an entry of MIDDLEWARE: its counterpart, or itself."""
+    if middleware in COUNTERPARTS:
+        return COUNTERPARTS[middleware]
+    if (
+        isinstance(middleware, type)
+        and issubclass(middleware, MiddlewareMixin)
+        and not middleware.__module__.startswith("django.")
+        and hasattr(middleware, "process_request")
+        and hasattr(middleware, "process_response")
+    ):
+        return type(middleware.__name__, (Pinned, middleware), {})
+    return middleware
