@@ -37,5 +37,6 @@ def index(request):
         "most_requests": MOST_REQUESTS,
         "workers": settings.WORKERS,
         "threads": settings.SERVER.threads,
+        "stock": settings.SERVING_STOCK and interface == "ASGI",
     }
     return render(request, "lab/index.html", context)

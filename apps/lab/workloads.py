@@ -33,7 +33,7 @@ class Workload:
 
 
 def _signed(view):
-    """`view` with headers on its answer that say where it ran and how long: what came before was waiting for its turn."""
+    """`view` with headers on its answer that say where it ran and for how long: before that, it waited its turn."""
     if iscoroutinefunction(view):
 
         @wraps(view)

@@ -67,12 +67,15 @@ function send(workload, address, number) {
       request.begin = request.measured.startTime;
       request.sent = request.measured.requestStart;
       request.end = request.measured.responseEnd;
-      request.view = request.measured.serverTiming.find((entry) => entry.name === "view")?.duration;
-      // The first piece of the body, which only the page can see; responseStart may be headers with nothing behind.
-      request.first = Math.min(Math.max(request.first ?? 0, request.measured.responseStart), request.end);
-      // Where the server does not say how long its view took, all of it counts as work.
-      const took = request.view ?? Infinity;
-      request.turn = Math.max(request.sent, Math.min(request.measured.responseStart, request.first) - took);
+      const took = request.measured.serverTiming.find((entry) => entry.name === "view");
+      if (took) {
+        request.first = request.measured.responseStart;
+        request.turn = Math.max(request.sent, request.first - took.duration);
+      } else {
+        // A stream. Its headers may be there long before the first piece, which only the page itself can see.
+        request.first = Math.min(Math.max(request.first ?? 0, request.measured.responseStart), request.end);
+        request.turn = request.sent;
+      }
     });
   return request;
 }
