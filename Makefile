@@ -29,6 +29,10 @@ format: ## Put the code into the project's style
 	@bin/venv
 	@.venv/bin/ruff check --quiet --fix-only . && .venv/bin/ruff format .
 
+bench: ## Measure this project in every way of serving it: make bench ONLY=asgi,query FULL=1
+	@bin/venv
+	@$(PYTHON) -m bench
+
 lock: ## Pin the newest versions that pyproject.toml allows, with hashes
 	@bin/venv
 	@bin/lock
@@ -60,4 +64,4 @@ e2e: ## Test the stack in every mode, with a real browser
 	@bin/venv
 	@$(PYTHON) -m pytest tests/stack $(ARGS)
 
-.PHONY: help run-wsgi run-asgi dev test lint format lock check up-wsgi up-asgi up-hybrid down logs ps shell manage e2e
+.PHONY: help run-wsgi run-asgi dev test lint format bench lock check up-wsgi up-asgi up-hybrid down logs ps shell manage e2e
