@@ -10,8 +10,7 @@ What it does differently, and why each is safe:
 - The answer is closed in place when there is nothing to close but a request without uploads.
 - A body that comes in one message stays in memory. A larger one is spooled, as by Django.
 - A client that goes away is listened for after LISTEN_AFTER, for most requests are over by then.
-- An exception becomes a response on a thread of the bounded set. Django takes one of the event loop's default
-  executor, which would keep a database connection of its own if the error page queries.
+- An exception becomes a response on a thread of the bounded set, see respond_to.
 """
 
 import asyncio
@@ -26,20 +25,20 @@ from django.core import signals
 from django.core.cache import caches, close_caches
 from django.core.exceptions import RequestAborted
 from django.core.handlers import base
-from django.core.handlers import exception as exceptions
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.exception import convert_exception_to_response
 from django.db import close_old_connections, reset_queries
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
+from django.urls import set_script_prefix, set_urlconf
 from django.utils.module_loading import import_string
 
-from .middleware import counterpart
+from .middleware import counterpart, respond_to
 from .threads import RequestContext, Threads
 
 # Seconds after which a request that is still being answered begins to listen for the client's going away.
 LISTEN_AFTER = 0.05
-# They do nothing on a thread without connections.
-OWN_RECEIVERS = {reset_queries, close_old_connections, close_caches, base.reset_urlconf}
+# They do nothing on a thread without connections, or what closes_at_once looks after.
+OWN_RECEIVERS = {id(receiver) for receiver in (reset_queries, close_old_connections, close_caches, base.reset_urlconf)}
 
 
 class Handler(ASGIHandler):
@@ -79,7 +78,11 @@ class Handler(ASGIHandler):
             if response is None:
                 await signals.request_finished.asend(sender=self.__class__)
             elif self.closes_at_once(request, response):
-                response.close()
+                # HttpResponse.close, with what its signal comes to here.
+                request.close()
+                response._resource_closers.clear()
+                response.closed = True
+                set_urlconf(None)
             else:
                 await sync_to_async(response.close)()
 
@@ -111,8 +114,8 @@ class Handler(ASGIHandler):
         return await super().read_body(from_the_beginning)
 
     def only_own_receivers(self, signal):
-        receivers, async_receivers = signal._live_receivers(self.__class__)
-        return not async_receivers and OWN_RECEIVERS.issuperset(receivers)
+        # The first half of a receiver's key is its identity, see Signal.connect.
+        return all(key[0] in OWN_RECEIVERS for key, *_ in signal.receivers)
 
     def closes_at_once(self, request, response):
         return (
@@ -172,14 +175,14 @@ class _Disconnect:
 
 def _convert_exception_to_response(get_response):
     if not iscoroutinefunction(get_response):
-        return exceptions.convert_exception_to_response(get_response)
+        return convert_exception_to_response(get_response)
 
     @wraps(get_response)
     async def inner(request):
         try:
             return await get_response(request)
         except Exception as error:
-            return await sync_to_async(exceptions.response_for_exception)(request, error)
+            return await respond_to(error, request)
 
     return inner
 

@@ -12,7 +12,9 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.messages.storage import default_storage
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.exception import response_for_exception
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csp import ContentSecurityPolicyMiddleware
@@ -22,6 +24,7 @@ from django.middleware.http import ConditionalGetMiddleware
 from django.middleware.locale import LocaleMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject, empty
 
 from .threads import current_executor
 
@@ -31,7 +34,18 @@ SMALL_ANSWER = 16 * 1024
 
 
 class InlineHooks:
-    """MiddlewareMixin.__acall__ without its threads, but for hooks that may wait."""
+    """MiddlewareMixin.__acall__ without its threads, but for hooks that may wait. Counterparts that follow each other
+    in MIDDLEWARE are run by the outermost of them, in one coroutine instead of two for each."""
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        self.request_hook = getattr(self, "process_request", None)
+        self.response_hook = getattr(self, "process_response", None)
+        inner = getattr(get_response, "__wrapped__", None)
+        if isinstance(inner, InlineHooks):
+            self.layers, self.innermost = [self, *inner.layers], inner.innermost
+        else:
+            self.layers, self.innermost = [self], get_response
 
     def request_may_wait(self, request) -> bool:
         return False
@@ -40,19 +54,49 @@ class InlineHooks:
         return False
 
     async def __acall__(self, request):
-        response = None
-        if hasattr(self, "process_request"):
-            if self.request_may_wait(request):
-                response = await sync_to_async(self.process_request)(request)
-            else:
-                response = self.process_request(request)
-        response = response or await self.get_response(request)
-        if hasattr(self, "process_response"):
-            if self.response_may_wait(request, response):
-                response = await sync_to_async(self.process_response)(request, response)
-            else:
-                response = self.process_response(request, response)
+        response, passed = await self.enter(request)
+        response = response or await self.innermost(request)
+        return await self.leave(request, response, passed)
+
+    async def enter(self, request):
+        """Run the request hooks. A response, if one has answered, and the number of layers it passes on its way out."""
+        for depth, layer in enumerate(self.layers):
+            if layer.request_hook is None:
+                continue
+            try:
+                if layer.request_may_wait(request):
+                    response = await sync_to_async(layer.request_hook)(request)
+                else:
+                    response = layer.request_hook(request)
+            except Exception as error:
+                # As from outside the layer that raised it. For the outermost, that is not ours to do.
+                if layer is self:
+                    raise
+                return await respond_to(error, request), depth
+            if response:
+                return response, depth + 1
+        return None, len(self.layers)
+
+    async def leave(self, request, response, passed):
+        for layer in reversed(self.layers[:passed]):
+            if layer.response_hook is None:
+                continue
+            try:
+                if layer.response_may_wait(request, response):
+                    response = await sync_to_async(layer.response_hook)(request, response)
+                else:
+                    response = layer.response_hook(request, response)
+            except Exception as error:
+                if layer is self:
+                    raise
+                response = await respond_to(error, request)
         return response
+
+
+async def respond_to(error, request):
+    """The response for an exception, made on one of the bounded threads: the error page may query. (Django takes one
+    of the event loop's default executor, which would keep a connection of its own.)"""
+    return await sync_to_async(response_for_exception)(request, error)
 
 
 class InlineSession(InlineHooks, SessionMiddleware):
@@ -121,7 +165,8 @@ class InlineCsrf(InlineHooks, CsrfViewMiddleware):
 
 
 class InlineMessages(InlineHooks, MessageMiddleware):
-    """Messages that were added or read are stored, perhaps in the session."""
+    """Messages that were added or read are stored, perhaps in the session. Most requests have none, so the storage is
+    made when somebody asks for it."""
 
     def __init__(self, get_response):
         super().__init__(get_response)
@@ -130,9 +175,19 @@ class InlineMessages(InlineHooks, MessageMiddleware):
     def request_may_wait(self, request):
         return not self.storage_is_known
 
+    def process_request(self, request):
+        request._messages = SimpleLazyObject(lambda: default_storage(request))
+
     def response_may_wait(self, request, response):
         messages = getattr(request, "_messages", None)
-        return messages is not None and (not self.storage_is_known or messages.used or messages.added_new)
+        if messages is None or getattr(messages, "_wrapped", None) is empty:
+            return False
+        return not self.storage_is_known or messages.used or messages.added_new
+
+    def process_response(self, request, response):
+        if getattr(getattr(request, "_messages", None), "_wrapped", None) is empty:
+            return response
+        return super().process_response(request, response)
 
 
 class InlineGZip(InlineHooks, GZipMiddleware):
