@@ -71,11 +71,11 @@ def _sockets(results: Results) -> list[str]:
         p99 = results.figure("asgi", "hub", "p99")
         found.append(
             f"WebSockets: news costs {hub.median:.0f} µs of CPU for each page it reaches, so one core can serve "
-            f"about {1e6 / hub.median:,.0f} of them a second; of 1,000 pages 99 % had it within {p99.median:.0f} ms."
+            f"about {_rough(1e6 / hub.median)} of them a second; of 1,000 pages 99 % had it within {p99.median:.0f} ms."
         )
     if idle := results.figure("asgi-1", "idle", "per_socket"):
         found.append(
-            f"An open WebSocket without news takes {idle.median:.0f} KB: 1 GB holds about {2**20 / idle.median:,.0f}."
+            f"An open WebSocket without news takes {idle.median:.0f} KB: 1 GB holds about {_rough(2**20 / idle.median)}."
         )
     return found
 
@@ -117,6 +117,10 @@ def _way(rival: Best) -> str:
     view = rival.workload.rpartition("/")[2]
     workers = f"{rival.side.workers} worker{'s' if rival.side.workers > 1 else ''}"
     return f"{mode} with {workers}" + (f" ({view} view)" if mode == "asgi" else "")
+
+
+def _rough(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,.0f}"
 
 
 def _cost(rival: Best) -> str:

@@ -11,7 +11,7 @@ from .servers import Server
 from .workloads import SECONDS, Workload
 
 MEGABYTE = 1024 * 1024
-BROADCASTS = {False: 5, True: 20}
+BROADCASTS = {False: 10, True: 20}
 # Seconds that idle WebSockets are held.
 HELD = {False: 2, True: 30}
 

@@ -43,7 +43,9 @@ def wrk(port: int, path: str, clients: int, seconds: int) -> Outcome:
 def read_wrk(text: str) -> Outcome:
     """Read the report of `wrk --latency`. Errors are the answers that are no 2xx or 3xx and those that never came."""
     requests, seconds = re.search(r"(\d+) requests in ([\d.]+\w+),", text).groups()
-    percentiles = {share: _milliseconds(value) for share, value in re.findall(r"(\d+)%\s+([\d.]+\w+)$", text, re.M)}
+    percentiles = {
+        share: _milliseconds(value) for share, value in re.findall(r"^\s+(\d+)%\s+([\d.]+\w+) *$", text, re.M)
+    }
     errors = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", text)))
     if lost := re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text):
         errors += sum(map(int, lost.groups()))

@@ -24,14 +24,14 @@ NOTE = "Median of {rounds} rounds; the thin line is the least and the most of th
 
 
 INTRODUCTION = (
-    "`{command}` on {date}: medians of {rounds} rounds, the least and the most in brackets; wrk pressed for {seconds} s "
-    "on each address{length}. Clients, servers, PostgreSQL and Redis share this machine, so compare: the ratios hold "
-    "elsewhere, the requests per second do not. Two workers each, unless the name says otherwise."
+    "`{command}` on {date}: medians of {rounds} rounds, the least and the most in brackets; wrk pressed for "
+    "{seconds} s on each address{length}. Clients, servers, PostgreSQL and Redis share this machine, so compare: "
+    "the ratios hold elsewhere, the requests per second do not. Two workers each, unless the name says otherwise."
 )
 LEGEND = (
     "CPU is the time of all processes of the server, user and system, for each request or delivery. Memory is their "
-    "peak, shared pages counted once. Backends are the most connections seen, errors those of all rounds. The ratios are "
-    "to the first row."
+    "peak, shared pages counted once. Backends are the most connections seen, errors those of all rounds. The "
+    "ratios are to the first row."
 )
 TARGETS_NOTE = "Ratios are taken round by round. Where something must never happen, the worst round counts."
 RESULTS = Path(__file__).parent / "results"
