@@ -74,9 +74,8 @@ def _sockets(results: Results) -> list[str]:
             f"about {_rough(1e6 / hub.median)} of them a second; of 1,000 pages 99 % had it within {p99.median:.0f} ms."
         )
     if idle := results.figure("asgi-1", "idle", "per_socket"):
-        found.append(
-            f"An open WebSocket without news takes {idle.median:.0f} KB: 1 GB holds about {_rough(2**20 / idle.median)}."
-        )
+        room = _rough(2**20 / idle.median)
+        found.append(f"An open WebSocket without news takes {idle.median:.0f} KB: 1 GB holds about {room}.")
     return found
 
 

@@ -54,7 +54,7 @@ def from_ps(text: str) -> dict[int, Process]:
     for line in text.splitlines():
         pid, parent, clock, resident = line.split()
         cpu = 0.0
-        for part in clock.replace("-", ":").split(":"):
+        for part in clock.split(":"):
             cpu = cpu * 60 + float(part)
         found[int(pid)] = Process(int(parent), cpu, int(resident) * 1024)
     return found
