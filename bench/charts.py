@@ -30,10 +30,7 @@ class Bar:
 
 
 def chart(title: str, explanation: str, groups: list[tuple[str, list[Bar]]]) -> str:
-    """One block of bars for each group. The thin line on a bar is the spread; what is far off the scale is cut."""
-    values = [bar.median for _, bars in groups for bar in bars if bar.kind != "limit"]
-    # A server without Django would leave the others nothing to be compared by.
-    scale = max(values or [bar.median for _, bars in groups for bar in bars] or [1]) * 1.08 or 1
+    """One block of bars for each group, on a scale of its own. The thin line on a bar is the spread."""
     room = WIDTH - LABELS - VALUES
     height = HEAD + sum(GROUP + len(bars) * (BAR + GAP) for _, bars in groups) + 14
     parts = [
@@ -48,11 +45,14 @@ def chart(title: str, explanation: str, groups: list[tuple[str, list[Bar]]]) -> 
     for name, bars in groups:
         parts.append(f'<text class="text group" x="16" y="{top + 22}">{escape(name)}</text>')
         top += GROUP
+        # A server without Django would leave the others nothing to be compared by: its bar is cut.
+        scale = max([bar.median for bar in bars if bar.kind != "limit"] or [bar.median for bar in bars] or [1]) * 1.08
+        bottom = top + len(bars) * (BAR + GAP)
+        parts.append(f'<line class="line" x1="{LABELS}" x2="{LABELS}" y1="{top - 4}" y2="{bottom}"/>')
         for bar in bars:
-            parts.append(_bar(bar, top, scale, room))
+            parts.append(_bar(bar, top, scale or 1, room))
             top += BAR + GAP
-    parts.append(f'<line class="line" x1="{LABELS}" x2="{LABELS}" y1="{HEAD + GROUP - 4}" y2="{top}"/></svg>')
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def _bar(bar: Bar, top: int, scale: float, room: int) -> str:

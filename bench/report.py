@@ -20,11 +20,11 @@ CHARTS = {
     "p99": ("p99.svg", "99 of 100 requests were answered within, in ms", "Less is better."),
     "backends": ("backends.svg", "PostgreSQL backends, most seen", "Connections that the server held. Less is better."),
 }
-NOTE = "Median of {rounds} rounds; the thin line is the least and the most of them. {more}"
+NOTE = "Median of {rounds}; the thin line is the least and the most of them. {more}"
 
 
 INTRODUCTION = (
-    "`{command}` on {date}: medians of {rounds} rounds, the least and the most in brackets; wrk pressed for "
+    "`{command}` on {date}: medians of {rounds}, the least and the most in brackets; wrk pressed for "
     "{seconds} s on each address{length}. Clients, servers, PostgreSQL and Redis share this machine, so compare: "
     "the ratios hold elsewhere, the requests per second do not. Two workers each, unless the name says otherwise."
 )
@@ -59,7 +59,7 @@ def write(results: Results, selection: Selection, versions: dict[str, str]) -> N
         path = folder / name
         path.unlink(missing_ok=True)
         if groups := _groups(results, selection, metric):
-            path.write_text(chart(title, NOTE.format(rounds=selection.rounds, more=explanation), groups))
+            path.write_text(chart(title, NOTE.format(rounds=_rounds(selection), more=explanation), groups))
             drawn.append((name, title))
     (folder / "README.md").write_text(markdown(results, selection, document, drawn))
     sys.stdout.write(f"\n{_targets(document['targets'], plain=True)}\n\n" if document["targets"] else "\n")
@@ -69,6 +69,10 @@ def write(results: Results, selection: Selection, versions: dict[str, str]) -> N
 
 def command(selection: Selection) -> str:
     return " ".join(["make bench", *selection.variables])
+
+
+def _rounds(selection: Selection) -> str:
+    return "1 round" if selection.rounds == 1 else f"{selection.rounds} rounds"
 
 
 def _cell(results: Results, side: str, workload: str) -> dict:
@@ -99,7 +103,7 @@ def markdown(results: Results, selection: Selection, document: dict, drawn: list
         INTRODUCTION.format(
             command=document["command"],
             date=document["date"][:10],
-            rounds=selection.rounds,
+            rounds=_rounds(selection),
             seconds=SECONDS[selection.full],
             length="" if selection.full else " (a default run is short, to end within 15 minutes)",
         ),
