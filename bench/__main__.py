@@ -27,6 +27,10 @@ def main() -> None:
     load.require_wrk()
     steps = chosen.rounds * sum(map(len, chosen.cells.values()))
     progress = Progress(steps)
+    progress.say(
+        f"{chosen.rounds} × {steps // chosen.rounds} measurements."
+        f"{'' if chosen.full or chosen.partial else ' A default run leaves workloads out; FULL=1 takes hours.'}"
+    )
     results = Results()
     # Each WebSocket is an open file, here as in the servers that inherit this.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

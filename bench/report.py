@@ -92,6 +92,7 @@ def _groups(results: Results, selection: Selection, metric: str) -> list[tuple[s
             # A worker count more or less is for the advice; a chart of all of them would show nothing.
             if figure and not side.is_a_count:
                 bars.append(Bar(side.label, side.kind, figure.median, figure.low, figure.high))
+        bars.sort(key=lambda bar: bar.median, reverse=metric == "rps")
         if bars:
             groups.append((f"{workload.name}: {workload.about}", bars))
     return groups
@@ -130,9 +131,9 @@ def _workload(results: Results, selection: Selection, workload) -> str:
     measured = [side for side in asked if (side.name, workload.name) in results.cells]
     lines = []
     for side in asked:
+        failure = results.failures.get((side.name, workload.name))
         if side not in measured:
-            why = results.failures.get((side.name, workload.name), "not measured")
-            lines.append([side.label, f"– {why}", *[""] * (len(head) - 2)])
+            lines.append([side.label, f"– {failure or 'not measured'}", *[""] * (len(head) - 2)])
             continue
         first = measured[0]
         figures = {metric: results.figure(side.name, workload.name, metric) for metric in METRICS}
@@ -142,7 +143,7 @@ def _workload(results: Results, selection: Selection, workload) -> str:
         }
         lines.append(
             [
-                side.label,
+                f"{side.label} – then {failure}" if failure else side.label,
                 *(_spread(figures["rps"]), _times(ratios["rps"]), _spread(figures["cpu"]), _times(ratios["cpu"])),
                 *(_spread(figures["p50"]), _spread(figures["p99"]), _median(figures["memory"])),
                 _median(figures["backends"] and Figure(figures["backends"].high, 0, 0)),

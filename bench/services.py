@@ -40,13 +40,14 @@ def services(folder: Path) -> Iterator[Services]:
         with psycopg.connect(admin) as connection:
             most = connection.execute("SHOW max_connections").fetchone()[0]
             version = connection.execute("SHOW server_version").fetchone()[0]
+        try:
+            redis_version = redis.Redis.from_url(redis_url).info("server")["redis_version"]
+        except (redis.RedisError, ValueError) as error:
+            raise SystemExit(f"The Redis of REDIS_URL does not answer: {error}") from None
         yield Services(
             {"DATABASE_URL": address, "DATABASE_MAX_CONNECTIONS": most, "REDIS_URL": redis_url},
             measure.Backends(admin, DATABASE),
-            {
-                "PostgreSQL": version.split()[0],
-                "Redis": redis.Redis.from_url(redis_url).info("server")["redis_version"],
-            },
+            {"PostgreSQL": version.split()[0], "Redis": redis_version},
         )
 
 
@@ -62,7 +63,8 @@ def _database(admin: str) -> Iterator[str]:
         execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         execute(f"CREATE DATABASE {DATABASE}")
     except psycopg.Error as error:
-        raise SystemExit(f"DATABASE_URL must lead to a PostgreSQL where {DATABASE} can be created: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise SystemExit(f"In the PostgreSQL of DATABASE_URL {DATABASE} can't be created: {reason}") from None
     try:
         yield urlunsplit(urlsplit(admin)._replace(path=f"/{DATABASE}"))
     finally:

@@ -145,7 +145,7 @@ SIDES = [
         "as cookiecutter-django",
         f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker wisheasy.asgi:application",
         "asgi",
-        quick=("plain/async", "query/sync", "query/async"),
+        quick=("plain/async", "query/sync"),
         workers=4,
         variables={"SERVER_MODE": "asgi", "SERVING_STOCK": "1", "DJANGO_SETTINGS_MODULE": "bench.cookiecutter"},
     ),
