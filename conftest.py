@@ -19,11 +19,13 @@ from tests.servers import EMBEDDED_MODES, serve  # noqa: E402
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory):
-    """A file and not memory, as in use: there readers do not wait for a writer (WAL)."""
     from django.conf import settings
 
     database = settings.DATABASES["default"]
+    # The threads of a test end with it, and nobody would close what they kept.
+    database["CONN_MAX_AGE"] = 0
     if database["ENGINE"].endswith("sqlite3"):
+        # A file and not memory, as in use: there readers do not wait for a writer (WAL).
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
 
