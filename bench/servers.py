@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -51,7 +52,8 @@ def _process(side: Side, folder: Path, variables: dict[str, str]) -> Iterator[tu
     log.write_text("")
     command = [str(program), *arguments]
     environ = {**variables, "PORT": str(port), "WEB_CONCURRENCY": str(side.workers)}
-    with processes.running(command, log, env=environ) as process:
+    # It has nothing to save: a graceful stop would only make the run longer.
+    with processes.running(command, log, stop_signal=signal.SIGKILL, env=environ) as process:
         processes.until_answers(process, port, log)
         yield process.pid, port
 

@@ -111,7 +111,7 @@ def _with_workers(side: Side, count: int) -> Side:
         side,
         name=f"{side.name}-{count}",
         label=f"{side.label}, {count} worker{'s' if count > 1 else ''}",
-        quick=(f"plain/{view}", f"query/{view}", *idle),
+        quick=(f"query/{view}", *idle),
         workers=count,
     )
 
@@ -127,7 +127,7 @@ SIDES = [
         label="wisheasy, hybrid",
         variables={"SERVER_MODE": "hybrid", "UPSTREAM": "pages"},
         live={"SERVER_MODE": "hybrid", "UPSTREAM": "live"},
-        quick=("plain/sync", "query/sync"),
+        quick=("query/sync",),
     ),
     replace(
         ASGI,
@@ -193,8 +193,8 @@ SIDES = [
     ),
     _other(
         "uwsgi",
-        "uWSGI",
-        "uwsgi --http11-socket 127.0.0.1:{port} --master --processes {workers} --threads 4 --home {environment}"
+        "uWSGI (closes each connection)",
+        "uwsgi --http-socket 127.0.0.1:{port} --master --processes {workers} --threads 4 --home {environment}"
         " --module wisheasy.wsgi --die-on-term --disable-logging --need-app",
         "wsgi",
     ),
