@@ -6,7 +6,10 @@ import pytest
 
 # The environment of the person who runs the tests decides nothing but the services: DATABASE_URL and REDIS_URL, where
 # `make e2e` runs these tests once more on PostgreSQL and Redis.
-for name in ("UPSTREAM", "SITE_URL", "DEBUG", "PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE"):
+for name in (
+    "UPSTREAM", "SITE_URL", "DEBUG", "LAB", "PORT", "BIND_ADDRESS", "WEB_CONCURRENCY", "WEB_THREADS", "SERVING_STOCK",
+    "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE",
+):  # fmt: skip
     os.environ.pop(name, None)
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
 # This mode has all that there is to test in one process. The others are tested through real servers.
