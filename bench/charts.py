@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABELS, VALUES, BAR, GAP = 860, 230, 150, 15, 5
+WIDTH, LABELS, VALUES, BAR, GAP = 860, 250, 130, 15, 5
 HEAD, GROUP = 64, 34
 STYLE = """
   :root { color-scheme: light dark; }

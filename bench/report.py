@@ -82,20 +82,22 @@ def _cell(results: Results, side: str, workload: str) -> dict:
 
 
 def _groups(results: Results, selection: Selection, metric: str) -> list[tuple[str, list[Bar]]]:
-    groups = []
+    """The sync and the async view of a page in one block: a mode is chosen between them."""
+    blocks: dict[str, list[Bar]] = {}
     for workload in WORKLOADS:
         if workload.client != "wrk" or (metric == "backends" and workload.name.startswith("plain")):
             continue
-        bars = []
+        name = f"{workload.name.partition('/')[0]}: {workload.about.rpartition(', ')[0]}"
         for side in selection.sides:
             figure = results.figure(side.name, workload.name, metric)
             # A worker count more or less is for the advice; a chart of all of them would show nothing.
             if figure and not side.is_a_count:
-                bars.append(Bar(side.label, side.kind, figure.median, figure.low, figure.high))
+                view = f", {workload.view}" if side.interface == "asgi" and side.kind != "limit" else ""
+                bar = Bar(f"{side.label}{view}", side.kind, figure.median, figure.low, figure.high)
+                blocks.setdefault(name, []).append(bar)
+    for bars in blocks.values():
         bars.sort(key=lambda bar: bar.median, reverse=metric == "rps")
-        if bars:
-            groups.append((f"{workload.name}: {workload.about}", bars))
-    return groups
+    return list(blocks.items())
 
 
 def markdown(results: Results, selection: Selection, document: dict, drawn: list[tuple[str, str]]) -> str:

@@ -193,9 +193,9 @@ SIDES = [
     ),
     _other(
         "uwsgi",
-        "uWSGI (closes each connection)",
-        "uwsgi --http-socket 127.0.0.1:{port} --master --processes {workers} --threads 4 --home {environment}"
-        " --module wisheasy.wsgi --die-on-term --disable-logging --need-app",
+        "uWSGI",
+        "uwsgi --http 127.0.0.1:{port} --http-keepalive=75 --master --processes {workers} --threads 4"
+        " --home {environment} --module wisheasy.wsgi --die-on-term --disable-logging --need-app",
         "wsgi",
     ),
     replace(WSGI, name="nginx-wsgi", label="Nginx, wisheasy wsgi", quick=("query/sync",), nginx=True),
