@@ -44,6 +44,8 @@ OWN_RECEIVERS = {id(receiver) for receiver in (reset_queries, close_old_connecti
 class Handler(ASGIHandler):
     def __init__(self, threads: Threads):
         self.threads = threads
+        # What a signal's receivers were when they were last looked at, and whether they were Django's own alone.
+        self.seen_receivers = {}
         super().__init__()
 
     def load_middleware(self, is_async=False):
@@ -113,9 +115,22 @@ class Handler(ASGIHandler):
 
         return await super().read_body(from_the_beginning)
 
+    async def send_response(self, response, send):
+        if response.streaming or len(response.content) > self.chunk_size:
+            return await super().send_response(response, send)
+        # The same two messages, without looking each header up by its name.
+        headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.headers._store.values()]
+        headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.content, "more_body": False})
+
     def only_own_receivers(self, signal):
-        # The first half of a receiver's key is its identity, see Signal.connect.
-        return all(key[0] in OWN_RECEIVERS for key, *_ in signal.receivers)
+        receivers, only_own = self.seen_receivers.get(signal, (None, False))
+        if signal.receivers != receivers:
+            # The first half of a receiver's key is its identity, see Signal.connect.
+            only_own = all(key[0] in OWN_RECEIVERS for key, *_ in signal.receivers)
+            self.seen_receivers[signal] = (signal.receivers.copy(), only_own)
+        return only_own
 
     def closes_at_once(self, request, response):
         return (
