@@ -10,7 +10,6 @@ import pytest
 
 from tests.servers import ROOT, free_port
 
-
 # They start servers of their own, on SQLite: `make test` has run them.
 IGNORED = ["--ignore=apps/lab", "--ignore=apps/live/tests/test_transports.py"]
 
