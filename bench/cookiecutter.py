@@ -1,12 +1,6 @@
-"""The project's settings with the one that cookiecutter-django ships differently: connections that threads keep."""
+"""What cookiecutter-django ships: Django's defaults, but for connections that threads keep."""
 
-from wisheasy.settings import *  # noqa: F403
-from wisheasy.settings import DATABASES
+from .defaults import *  # noqa: F403
+from .defaults import DATABASES
 
-DATABASES["default"] = {**DATABASES["default"], "CONN_MAX_AGE": 60}
-DATABASES["default"]["OPTIONS"] = {
-    # Django refuses a pool together with kept connections.
-    name: value
-    for name, value in DATABASES["default"].get("OPTIONS", {}).items()
-    if name != "pool"
-}
+DATABASES["default"]["CONN_MAX_AGE"] = 60

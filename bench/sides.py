@@ -78,7 +78,7 @@ STOCK = replace(
     label="stock Django, same worker",
     quick=("plain/sync", "plain/async", "query/sync", "query/async", "crowd/sync"),
     kind="other",
-    variables={"SERVER_MODE": "asgi", "SERVING_STOCK": "1"},
+    variables={"SERVER_MODE": "asgi", "SERVING_STOCK": "1", "DJANGO_SETTINGS_MODULE": "bench.defaults"},
 )
 DEFAULTS = Side(
     "gunicorn",
@@ -140,6 +140,13 @@ SIDES = [
     *(_with_workers(side, count) for side in (WSGI, ASGI) for count in sorted({1, CORES, 2 * CORES} - {2})),
     DEFAULTS,
     STOCK,
+    replace(
+        STOCK,
+        name="stock-pool",
+        label="stock Django with a pool (SERVING_STOCK=1)",
+        quick=("query/sync",),
+        variables={"SERVER_MODE": "asgi", "SERVING_STOCK": "1"},
+    ),
     Side(
         "cookiecutter",
         "as cookiecutter-django",
