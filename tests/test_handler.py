@@ -665,6 +665,20 @@ async def test_who_waits_for_something_slow_keeps_no_thread_from_the_others(thre
     assert all(answer[0]["status"] == 200 for answer in answers)
 
 
+async def test_a_thread_outlives_what_goes_wrong_on_it(threads, monkeypatch):
+    failures = [RuntimeError("of the database")] * BOUND
+
+    def fails_at_first():
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr("wisheasy.serving.threads.close_old_connections", fails_at_first)
+    client = Client(Handler(threads))
+    first = [(await client.ask("/sync"))[0]["status"] for _ in range(BOUND)]
+    assert first.count(500) >= 1
+    assert (await client.ask("/sync"))[0]["status"] == 200
+
+
 async def test_connections_are_kept_between_requests(threads, monkeypatch):
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)
     keys = set()

@@ -156,15 +156,11 @@ class _Thread(threading.Thread):
 
     def serve(self, executor: RequestExecutor) -> RequestExecutor | None:
         """Do one call; the request to serve next, if there is one already."""
-        if self.owner is not executor:
-            self.owner = executor
-            # As at the beginning of every request.
-            reset_queries()
-            close_old_connections()
         future, function = executor.calls.popleft()
         done = None
         if future.set_running_or_notify_cancel():
             try:
+                self.turn_to(executor)
                 done = partial(future.set_result, function())
             except BaseException as error:
                 done = partial(future.set_exception, error)
@@ -175,6 +171,13 @@ class _Thread(threading.Thread):
         if done is not None:
             done()
         return following
+
+    def turn_to(self, executor: RequestExecutor) -> None:
+        if self.owner is not executor:
+            self.owner = executor
+            # As at the beginning of every request.
+            reset_queries()
+            close_old_connections()
 
     def after(self, executor: RequestExecutor) -> RequestExecutor | None:
         """Keep serving `executor`, wait for it, or turn to who waits longest. The lock is held."""
