@@ -91,6 +91,19 @@ async def session_write_async(request):
     return HttpResponse(f"{count + 1}")
 
 
+def session_interrupted(request):
+    """Somebody signs out meanwhile, in another request."""
+    request.session["count"] = 1
+    request.session.save()
+    type(request.session)(request.session.session_key).delete()
+    request.session["count"] = 2
+    return HttpResponse("too late")
+
+
+def csrf_failure(request, reason=""):
+    return HttpResponse(f"refused, {User.objects.count()} users", status=403)
+
+
 def session_flush(request):
     request.session.flush()
     return HttpResponse("flushed")
@@ -208,6 +221,7 @@ urlpatterns = [
     url("session", session_write),
     url("session-async", session_write_async),
     url("session-flush", session_flush),
+    url("session-interrupted", session_interrupted),
     url("message-add", message_add),
     url("message-read", message_read),
     url("language", language),

@@ -312,6 +312,12 @@ async def test_a_form_without_its_token_is_refused(threads, settings, in_session
     assert status(await with_token(threads, settings, path="/echo", body=body)) == 403
 
 
+async def test_the_page_that_refuses_a_form_may_query(threads, settings):
+    settings.CSRF_FAILURE_VIEW = "tests.handler_urls.csrf_failure"
+    answer = await with_token(threads, settings, path="/echo", body=form_of())
+    assert (status(answer), body(answer)) == (403, "refused, 0 users")
+
+
 async def test_a_form_from_a_foreign_page_is_refused(threads, settings):
     request = {
         "path": "/echo",
@@ -353,6 +359,11 @@ async def test_a_session_is_kept_from_request_to_request(threads, settings, engi
 async def test_a_session_is_not_saved_at_500(threads):
     answers = await both(threads, {"path": "/session", "query": "status=500"}, {"path": "/session"})
     assert body(answers[1]) == "1"
+
+
+async def test_a_session_that_was_ended_meanwhile_is_refused(threads):
+    (answer,) = await both(threads, {"path": "/session-interrupted"})
+    assert status(answer) == 400
 
 
 async def test_a_flushed_session_takes_its_cookie_with_it(threads):
