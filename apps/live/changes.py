@@ -61,7 +61,8 @@ def after(topic: str, readers: set[tuple[str, int | None]]) -> dict[tuple[str, i
         # idle one. Newest first, for the limit.
         query = Change.objects.filter(topic=topic, position__gte=min(known)).order_by("-position")
         rows = list(query.values_list("position", "key")[: LIMIT + 2])
-    newest = rows[0][0] if rows else _newest(topic)
+    # Not asked for again where there are no rows: what was committed in between would be passed over.
+    newest = rows[0][0] if rows else 0
     oldest_served = rows[LIMIT][0] if len(rows) > LIMIT else 0
     rows.reverse()
 
@@ -69,7 +70,7 @@ def after(topic: str, readers: set[tuple[str, int | None]]) -> dict[tuple[str, i
     html: dict[str, dict[str, str]] = {}
     for language, position in readers:
         if position is None:
-            messages[language, position] = _message(newest, [])
+            messages[language, position] = _message(newest if rows else _newest(topic), [])
         elif oldest_served <= position <= newest:
             keys = [key for row, key in rows if row > position]
             if keys and language not in html:

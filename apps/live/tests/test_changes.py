@@ -68,6 +68,22 @@ def test_each_reader_gets_its_own_language_and_its_own_share(notes):
     assert json.loads(messages["ko", middle].text)["changes"] == [{"id": "2", "html": "<p lang=ko>two</p>"}]
 
 
+def test_what_is_committed_while_a_reader_is_served_is_not_passed_over(notes, monkeypatch):
+    newest = changes._newest
+
+    def after_a_commit(topic):
+        save(notes, "1", "just now")
+        return newest(topic)
+
+    monkeypatch.setattr(changes, "_newest", after_a_commit)
+    message = read(0)
+    if not message["changes"]:
+        save(notes, "2", "later")
+        message = read(int(message["cursor"]))
+    monkeypatch.undo()
+    assert {change["id"] for change in message["changes"]} >= set(notes)
+
+
 def test_topics_do_not_mix(notes):
     save(notes, "1", "note")
     publish("wishes", "1")
