@@ -42,7 +42,7 @@ def services():
 
 def test_the_applications_pass_their_tests_on_postgresql_and_redis(services, figures):
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "apps", "tests/test_handler.py", *IGNORED],
+        [sys.executable, "-m", "pytest", "-q", "apps", "tests/handler", *IGNORED],
         cwd=ROOT, env={**os.environ, **services}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-6000:]

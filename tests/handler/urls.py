@@ -1,4 +1,4 @@
-"""Views for tests/test_handler.py, which asks each of them through Django's own ASGI handler and through ours."""
+"""Views for tests/handler, which asks each of them through Django's own ASGI handler and through ours."""
 
 import asyncio
 import contextvars

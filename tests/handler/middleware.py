@@ -1,11 +1,11 @@
-"""Middleware of other people's kinds for tests/test_handler.py."""
+"""Middleware of other people's kinds for tests/handler."""
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpResponse
 from django.utils.decorators import async_only_middleware, sync_and_async_middleware, sync_only_middleware
 from django.utils.deprecation import MiddlewareMixin
 
-from .handler_urls import LOCAL, TRAIL
+from .urls import LOCAL, TRAIL
 
 
 @sync_only_middleware
