@@ -77,7 +77,7 @@ async def test_a_response_is_closed_with_all_that_hangs_on_it(threads, kind):
     assert (await closing(handler, lambda: HttpResponse("x"))).closed
 
 
-async def disconnecting(handler, path, after_seconds, monkeypatch=None):
+async def disconnecting(handler, path, after_seconds):
     """A client that sends a request and is gone `after_seconds` later. What was sent to it, and how the task ended."""
     sent, asked = [], []
 

@@ -6,9 +6,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
 # First: they stop here with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY by itself as soon as it
 # is imported, and would end in a traceback where it is no number, or empty as Compose leaves it.
-from wisheasy import settings  # noqa: F401
+from wisheasy import settings
 
-if not os.environ.get("WEB_CONCURRENCY"):
+if settings.WEB_CONCURRENCY is None:
     os.environ.pop("WEB_CONCURRENCY", None)
 
 from gunicorn.app.wsgiapp import run
