@@ -6,6 +6,8 @@ import threading
 import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
+from django.core.cache import cache, caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.http import HttpResponse
@@ -32,6 +34,26 @@ async def test_a_middleware_finds_what_it_left_on_its_thread(threads, settings, 
     for answer in map(settled, answers):
         assert header(answer, name) == ["kept"]
         assert body(answer) == "kept"
+
+
+async def test_a_page_that_waits_for_nothing_takes_no_thread(threads):
+    # A cache that this process has used is closed at the end of each request; one in memory has nothing to close.
+    cache.set("used", True)
+    assert status(settled(await Client(Handler(threads)).ask("/async"))) == 200
+    assert threads.started == 0
+
+
+async def test_a_cache_that_has_something_to_close_is_closed(threads, monkeypatch):
+    closed = []
+
+    class Connected(LocMemCache):
+        def close(self, **kwargs):
+            closed.append(threading.current_thread().name)
+
+    cache.set("used", True)
+    monkeypatch.setattr(caches, "all", lambda initialized_only: [Connected("here", {})])
+    assert status(settled(await Client(Handler(threads)).ask("/async"))) == 200
+    assert closed == ["sync-1"]
 
 
 async def test_atomic_requests_undo_what_a_failing_view_did(threads, monkeypatch):
