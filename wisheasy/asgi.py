@@ -31,9 +31,9 @@ class Application(ProtocolTypeRouter):
         if not settings.SERVING_STOCK:
             threads.serve_tasks_of(asyncio.get_running_loop())
 
-    def stop(self):
+    async def stop(self):
         """Called by the worker when it begins to stop."""
-        hub.stop()
+        await hub.stop()
 
 
 if settings.SERVING_STOCK:

@@ -25,6 +25,10 @@ LOOK_EVERY = 4
 # Seconds after which a reader with no news is sent an empty message: it keeps proxies from closing the connection
 # (wisheasy/serving/timeouts.py) and lets the other side notice a dead one.
 HEARTBEAT = 20
+# A server that stops sends its readers away one after the other, lest all come back in the same moment: so many a
+# second, or as many as it takes to be done after so many seconds.
+SENT_AWAY_A_SECOND = 200
+SENT_AWAY_WITHIN = 2
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "Hub"]] = WeakKeyDictionary()
 
@@ -96,10 +100,17 @@ class Hub:
         finally:
             self.readers.discard(reader)
 
-    def stop(self) -> None:
-        """End every reader with Stopping."""
+    async def stop(self) -> None:
+        """End every reader with Stopping, at most so many a second, and all within SENT_AWAY_WITHIN."""
         self.stopping = True
-        for reader in self.readers:
+        readers = list(self.readers)
+        each_time = max(SENT_AWAY_A_SECOND, len(readers) / SENT_AWAY_WITHIN) / 20
+        sent = 0
+        for number, reader in enumerate(readers):
+            if number - sent >= each_time:
+                sent = number
+                await asyncio.sleep(1 / 20)
+            # One that is just being sent something asks for the next thing after that, and is told then.
             if reader.waiting and not reader.waiting.done():
                 reader.waiting.set_exception(Stopping)
 
@@ -163,7 +174,6 @@ def hub(topic: str) -> Hub:
     return hubs[topic]
 
 
-def stop() -> None:
+async def stop() -> None:
     """Send every reader of this process away: the server is about to stop."""
-    for each in _hubs.get(asyncio.get_running_loop(), {}).values():
-        each.stop()
+    await asyncio.gather(*(each.stop() for each in _hubs.get(asyncio.get_running_loop(), {}).values()))

@@ -13,7 +13,10 @@ class StoppingServer(Server):
     otherwise hold it until the time-out."""
 
     async def shutdown(self, sockets=None):
-        self.config.app.stop()
+        # Nobody new: who is sent away is to come back to another.
+        for server in self.servers:
+            server.close()
+        await self.config.app.stop()
         await super().shutdown(sockets)
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 from channels.db import database_sync_to_async
@@ -158,11 +159,32 @@ async def test_readers_are_sent_away_when_the_server_stops(hub):
         await soon(asyncio.gather(waiting.next(), busy.next()))
         pending = asyncio.ensure_future(waiting.next())
         await asyncio.sleep(0)
-        hubs.stop()
+        await hubs.stop()
         with pytest.raises(hubs.Stopping):
             await soon(pending)
         with pytest.raises(hubs.Stopping):
             await soon(busy.next())
+
+
+async def test_many_readers_are_not_sent_away_in_the_same_moment(hub, monkeypatch):
+    monkeypatch.setattr(hubs, "SENT_AWAY_WITHIN", 0.5)
+    loop = asyncio.get_running_loop()
+    moments = []
+
+    async def wait():
+        with hub.reader("en", None) as reader, suppress(hubs.Stopping):
+            while True:
+                await reader.next()
+        moments.append(loop.time())
+
+    pages = asyncio.gather(*(wait() for _ in range(400)))
+    await asyncio.sleep(0.5)
+    begin = loop.time()
+    await hubs.stop()
+    await soon(pages)
+    assert 0.3 < max(moments) - begin < 2
+    for start in (0, 0.1, 0.2):
+        assert 10 < sum(start <= moment - begin < start + 0.1 for moment in moments) < 200
 
 
 async def test_a_reader_that_leaves_is_forgotten(hub):
