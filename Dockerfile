@@ -1,5 +1,5 @@
-# Two images from one build, so that code and static files always belong together:
-# `web` (Gunicorn, both servers; also migrates) and `nginx` (the edge, with the static files).
+# One image for all modes: both servers, and what Nginx is to read and to serve (docker/edge), so that code, static files
+# and the configuration of the edge always belong together.
 ARG PYTHON_VERSION=3.13
 
 # The locked packages in a virtual environment, byte-compiled because the root will be read-only. pip stays here.
@@ -31,28 +31,14 @@ FROM project AS static
 RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
 
-# The edge: configuration, error pages and static files.
-FROM nginx:1.30 AS nginx
-ENV NGINX_ENTRYPOINT_LOCAL_RESOLVERS=1 \
-    NGINX_ENTRYPOINT_QUIET_LOGS=1 \
-    NGINX_ENVSUBST_FILTER="^(SERVER_MODE|NGINX_LOCAL_RESOLVERS)$" \
-    SERVER_MODE=wsgi
-COPY nginx/nginx.conf nginx/mime.types /etc/nginx/
-COPY nginx/templates /etc/nginx/templates
-COPY nginx/snippets /etc/nginx/snippets
-COPY nginx/upstreams /etc/nginx/upstreams
-COPY nginx/errors /srv/wisheasy/errors
-COPY --from=static /app/var/static /srv/wisheasy/static
-USER 101:101
-EXPOSE 8080
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="wisheasy-nginx" org.opencontainers.image.revision=$REVISION
-
-# The server. It has the static files too, for their names, and to serve them where no Nginx does.
-FROM project AS web
+FROM project
 COPY --from=static /app/var/static var/static
+COPY nginx nginx
+COPY docker/edge docker/
+# The volume that is mounted there takes its owner from here.
+RUN install --directory --owner wisheasy --group wisheasy /edge
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "wisheasy.serving"]
 ARG REVISION=unknown
-LABEL org.opencontainers.image.title="wisheasy-web" org.opencontainers.image.revision=$REVISION
+LABEL org.opencontainers.image.title="wisheasy" org.opencontainers.image.revision=$REVISION

@@ -42,10 +42,16 @@ check: lint test e2e ## Do what CI does
 # With Docker
 
 up-wsgi up-asgi up-hybrid: ## Start the stack in that mode, or switch the running one to it
-	@docker/up $(@:up-%=%)
+	@docker/release $(@:up-%=%)
+
+release: ## Bring this checkout, or the image TAG=… of IMAGE, into service, losing no request
+	@docker/release
+
+rollback: ## Bring back what served before
+	@docker/rollback
 
 down: ## Stop the stack; the data stays
-	@docker/preflight && docker compose --profile hybrid down
+	@docker/preflight && docker compose --profile '*' down
 
 logs: ## Follow the logs of the stack
 	@docker/preflight && docker compose logs --follow --tail 100
@@ -54,14 +60,14 @@ ps: ## Show the containers of the stack
 	@docker/preflight && docker compose ps --all
 
 shell: ## Open a Python shell in the stack
-	@docker/preflight && docker compose exec web python manage.py shell
+	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py shell
 
 manage: ## Run a management command in the stack: make manage CMD="createsuperuser"
-	@docker/preflight && docker compose exec web python manage.py $(CMD)
+	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py $(CMD)
 
 e2e: ## Test the stack in every mode, with a real browser
 	@docker/preflight
 	@bin/venv
 	@$(PYTHON) -m pytest tests/stack $(ARGS)
 
-.PHONY: help run-wsgi run-asgi dev test lint format bench lock check up-wsgi up-asgi up-hybrid down logs ps shell manage e2e
+.PHONY: help run-wsgi run-asgi dev test lint format bench lock check up-wsgi up-asgi up-hybrid release rollback down logs ps shell manage e2e

@@ -28,6 +28,11 @@ def read_by_compose():
     return set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", (ROOT / "docker-compose.yml").read_text()))
 
 
+def read_by_scripts():
+    scripts = (path.read_text() for path in (ROOT / "docker").iterdir() if path.name != "setting")
+    return {name for script in scripts for name in re.findall(r"docker/setting ([A-Z][A-Z0-9_]*)", script)}
+
+
 def test_every_variable_that_the_settings_read_is_in_the_manual():
     assert read_by_settings() - set(variables()) == set()
 
@@ -36,8 +41,13 @@ def test_every_variable_that_compose_reads_is_in_the_manual():
     assert read_by_compose() - set(variables()) == set()
 
 
+def test_every_variable_that_the_scripts_read_is_in_the_manual():
+    assert {"READY_WITHIN", "HTTP_PORT"} <= read_by_scripts()
+    assert read_by_scripts() - set(variables()) == set()
+
+
 def test_the_manual_names_no_variable_that_nothing_reads():
-    assert set(variables()) - read_by_settings() - read_by_compose() - READ_BY_COMPOSE == set()
+    assert set(variables()) - read_by_settings() - read_by_compose() - read_by_scripts() - READ_BY_COMPOSE == set()
 
 
 @pytest.mark.parametrize("name", sorted(variables()))

@@ -8,12 +8,12 @@ import pytest
 from wisheasy.serving import modes, timeouts
 
 NGINX = Path(__file__).resolve().parent.parent / "nginx"
+# As docker/edge fills them in for the slot green.
 FILES = {
-    str(path.relative_to(NGINX)): re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.MULTILINE)
-    for path in NGINX.rglob("*")
-    if path.suffix in (".conf", ".template")
+    str(path.relative_to(NGINX)): re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.MULTILINE).replace("SLOT", "green")
+    for path in NGINX.rglob("*.conf")
 }
-SERVER = FILES["templates/default.conf.template"]
+SERVER = FILES["server.conf"]
 
 
 def with_includes(text):
@@ -39,10 +39,10 @@ def test_the_five_addresses_are_routed():
     assert passed_to == {
         "/errors/": [],
         "/static/": [],
-        "/live/": ["http://live"],
-        "~ ^/live/.+/events$": ["http://live"],
-        "/healthz/": ["http://pages"],
-        "/": ["http://pages"],
+        "/live/": ["http://live_green"],
+        "~ ^/live/.+/events$": ["http://live_green"],
+        "/healthz/": ["http://pages_green"],
+        "/": ["http://pages_green"],
     }
 
 
@@ -56,11 +56,18 @@ def test_there_is_an_upstream_file_for_each_mode():
 def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, row):
     blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", with_includes(FILES[f"upstreams/{mode}.conf"]), re.DOTALL))
     live = "web" if row.live == row.pages else "live"
-    assert directives(blocks["pages"], "server") == ["web:8000 resolve"]
-    assert directives(blocks["live"], "server") == [f"{live}:8000 resolve"]
-    for block in blocks.values():
-        assert directives(block, "zone")
+    assert directives(blocks["pages_green"], "server") == ["web-green:8000 resolve"]
+    assert directives(blocks["live_green"], "server") == [f"{live}-green:8000 resolve"]
+    for name, block in blocks.items():
+        # Of the slot's name too: what Nginx knows of its addresses outlasts a reload by it.
+        assert directives(block, "zone") == [f"{name} 64k"]
         assert directives(block, "keepalive_timeout") == [f"{timeouts.NGINX_UPSTREAM_IDLE}s"]
+
+
+def test_what_a_release_waits_for_idle_visitors_is_longer_than_nginx_keeps_their_connections():
+    (kept,) = directives(FILES["snippets/limits.conf"], "keepalive_min_timeout")
+    waited = re.search(r"^idle_visitors=(\d+)$", (NGINX.parent / "docker/slots.sh").read_text(), re.MULTILINE)[1]
+    assert int(kept.removesuffix("s")) < int(waited)
 
 
 def test_a_reload_lets_a_slow_request_end():

@@ -38,6 +38,7 @@ def test_readiness_names_the_mode_and_each_dependency(server):
     assert get(server, "/healthz/ready").json() == {
         "status": "ready",
         "mode": server.mode,
+        "slot": None,
         "dependencies": {"database": "ok"},
     }
 

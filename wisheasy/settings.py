@@ -38,6 +38,7 @@ SERVER_MODE = env.read(
 UPSTREAM = env.read(
     "str", "UPSTREAM", f"one of {', '.join(modes.UPSTREAMS)}", "pages", validate=modes.UPSTREAMS.__contains__
 )
+SLOT = env.read("str", "SLOT", "blue or green", None, validate=("blue", "green").__contains__)
 SECRET_KEY = env.read(
     "str",
     "SECRET_KEY",
@@ -95,7 +96,8 @@ _workers = {server: WEB_CONCURRENCY or server.workers(shared_layer=bool(REDIS_UR
 WORKERS = _workers[SERVER]
 # What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL.
 PROCESSES = sum(_workers.values())
-DATABASE_CONNECTIONS = sum(count * server.threads for server, count in _workers.items())
+# In the stack twice as many: during a release two versions run beside each other.
+DATABASE_CONNECTIONS = sum(count * server.threads for server, count in _workers.items()) * (2 if SLOT else 1)
 # What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
 LIVE_TRANSPORTS = MODE.live.live_transports
 LIVE_TRANSPORTS_HERE = SERVER.live_transports

@@ -35,7 +35,8 @@ def check_connection_budget(app_configs, **kwargs):
         return []
     return [
         Error(
-            f"The workers may open {settings.DATABASE_CONNECTIONS} connections to PostgreSQL, which with "
+            f"The workers{' of both slots' if settings.SLOT else ''} may open {settings.DATABASE_CONNECTIONS} "
+            f"connections to PostgreSQL, which with "
             f"{RESERVED_CONNECTIONS} in reserve is over DATABASE_MAX_CONNECTIONS={settings.DATABASE_MAX_CONNECTIONS}.",
             hint="Lower WEB_CONCURRENCY, or raise DATABASE_MAX_CONNECTIONS together with PostgreSQL's own limit.",
             id="ops.E002",

@@ -19,7 +19,8 @@ def live(request):
 
 
 def ready(request):
-    """200 or 503, and JSON: `status` ready, degraded or unavailable; `mode`; `dependencies`, each "ok" or why not.
+    """200 or 503, and JSON: `status` ready, degraded or unavailable; `mode`; `slot`, in the stack blue or green, else
+    null; `dependencies`, each "ok" or why not.
 
     Without the database nothing works: 503. Without Redis pages are only later to show a change (apps.live asks the
     database every few seconds), so the process stays in service and says that it is degraded.
@@ -36,7 +37,7 @@ def ready(request):
     else:
         status = "ready"
     return JsonResponse(
-        {"status": status, "mode": settings.SERVER_MODE, "dependencies": dependencies},
+        {"status": status, "mode": settings.SERVER_MODE, "slot": settings.SLOT, "dependencies": dependencies},
         status=503 if status == "unavailable" else 200,
         headers={"Cache-Control": "no-store"},
     )

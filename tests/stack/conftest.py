@@ -36,7 +36,7 @@ class Stack(Server):
         return result
 
     def compose(self, *command: str, **options) -> subprocess.CompletedProcess:
-        return self.run("docker", "compose", "--profile", "hybrid", *command, **options)
+        return self.run("docker", "compose", *command, **options)
 
     def up(self, mode: str) -> str:
         """Start or switch the stack; the last line that the command prints."""
@@ -44,7 +44,14 @@ class Stack(Server):
         return self.run("make", f"up-{mode}").stdout.strip().splitlines()[-1]
 
     def services(self) -> list[str]:
-        return self.run("docker", "compose", "ps", "--services").stdout.split()
+        return self.compose("ps", "--services").stdout.split()
+
+    def serving(self) -> list[str]:
+        """The services that answer visitors: web-blue, or web-green, and in hybrid mode live beside it."""
+        return sorted(name for name in self.services() if name.startswith(("web-", "live-")))
+
+    def slot(self) -> str:
+        return httpx.get(f"{self.url}/healthz/ready", timeout=10).json()["slot"]
 
     def seconds_until_ready(self, limit: float = 60) -> float:
         """Until readiness and the board are answered 200 through Nginx."""
@@ -97,7 +104,7 @@ def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
     stack.compose(
-        "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, SECRET_KEY="x", POSTGRES_PASSWORD="x"
+        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, SECRET_KEY="x", POSTGRES_PASSWORD="x"
     )
 
 

@@ -17,8 +17,8 @@ def get(stack, path, **headers):
 
 
 def test_the_services_are_those_of_the_mode(stack):
-    expected = {"nginx", "web", "postgres", "redis"} | ({"live"} if stack.mode == "hybrid" else set())
-    assert set(stack.services()) == expected
+    servers = {f"web-{stack.slot()}"} | ({f"live-{stack.slot()}"} if stack.mode == "hybrid" else set())
+    assert set(stack.services()) == servers | {"nginx", "postgres", "redis", "backup"}
 
 
 def test_the_page_says_which_mode_served_it(stack):
@@ -33,6 +33,7 @@ def test_readiness_names_the_mode_and_each_dependency(stack):
     assert response.json() == {
         "status": "ready",
         "mode": stack.mode,
+        "slot": stack.slot(),
         "dependencies": {"database": "ok", "redis": "ok"},
     }
 
@@ -137,7 +138,7 @@ def test_a_websocket_from_a_foreign_page_is_refused_and_named_in_the_log(stack, 
     with pytest.raises(InvalidStatus) as refusal:
         connect(stack.socket_url(), origin=origin)
     assert refusal.value.response.status_code == 403
-    assert origin in stack.compose("logs", "web", "live").stdout
+    assert origin in stack.compose("logs", *stack.serving()).stdout
 
 
 def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
@@ -167,11 +168,11 @@ def test_a_client_cannot_claim_to_be_behind_a_proxy(stack):
     response = get(stack, "/accounts/sign-in", **forged)
     assert response.status_code == 200
     assert "Secure" not in response.headers["Set-Cookie"]
-    assert "1.2.3.4" not in stack.compose("logs", "--tail", "20", "web").stdout
+    assert "1.2.3.4" not in stack.compose("logs", "--tail", "20", f"web-{stack.slot()}").stdout
 
 
 def test_the_deployment_check_is_silent(stack):
-    result = stack.compose("exec", "-T", "web", "python", "manage.py", "check", "--deploy", "--fail-level", "DEBUG")
+    result = stack.compose("exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "check", "--deploy", "--fail-level", "DEBUG")
     assert "no issues" in result.stdout + result.stderr
 
 
@@ -180,7 +181,7 @@ def test_the_compose_file_gives_no_warning(stack):
 
 
 def test_no_migration_is_left_to_run(stack):
-    stack.compose("exec", "-T", "web", "python", "manage.py", "migrate", "--check")
+    stack.compose("exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "migrate", "--check")
 
 
 def test_compose_alone_does_the_same_as_make(stack):

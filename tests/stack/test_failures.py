@@ -23,12 +23,8 @@ for process in Path("/proc").glob("[0-9]*"):
 """
 
 
-def servers(stack):
-    return sorted({"web", "live"} & set(stack.services()))
-
-
 def kill_a_worker(stack):
-    for service in servers(stack):
+    for service in stack.serving():
         assert "killed" in stack.compose("exec", "-T", service, "python", "-c", KILL_A_WORKER).stdout
 
 
@@ -36,10 +32,10 @@ FAILURES = {
     "restart-of-postgres": lambda stack: stack.compose("restart", "postgres"),
     "restart-of-redis": lambda stack: stack.compose("restart", "redis"),
     "restart-of-nginx": lambda stack: stack.compose("restart", "nginx"),
-    "restart-of-the-servers": lambda stack: stack.compose("restart", *servers(stack)),
+    "restart-of-the-servers": lambda stack: stack.compose("restart", *stack.serving()),
     "kill-of-a-worker": kill_a_worker,
-    "new-web-container": lambda stack: stack.compose(
-        "up", "--detach", "--wait", "--force-recreate", "--no-deps", "web"
+    "new-containers": lambda stack: stack.compose(
+        "up", "--detach", "--wait", "--force-recreate", "--no-deps", *stack.serving()
     ),
 }
 
@@ -95,12 +91,13 @@ def test_without_the_database_readiness_is_503_and_comes_back(stack):
 
 
 def test_with_nothing_behind_it_nginx_answers_a_page_that_says_so(stack):
-    stack.compose("stop", "web")
+    servers = stack.serving()
+    stack.compose("stop", *servers)
     try:
         response = httpx.get(f"{stack.url}/", timeout=30)
         assert response.status_code in (502, 503, 504)
         assert 'lang="ko"' in response.text
         assert "Retry-After" in response.headers
     finally:
-        stack.compose("start", "web")
+        stack.compose("start", *servers)
     assert stack.seconds_until_ready() <= READY_WITHIN

@@ -7,6 +7,8 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 # Any number will do, as long as nothing else in this database locks the same one.
 LOCK = 0x77697368
 LOCK_NOT_AVAILABLE = "55P03"
+# Seconds that a migration waits for the lock of a table.
+TABLE_LOCK_TIMEOUT = 5
 
 
 class Command(BaseCommand):
@@ -39,7 +41,20 @@ class Command(BaseCommand):
             raise CommandError(f"The database can't be reached, check DATABASE_URL: {reason}") from error
 
     def migrate(self, verbosity):
-        call_command("migrate", interactive=False, verbosity=verbosity, stdout=self.stdout)
+        connection = connections[DEFAULT_DB_ALIAS]
+        if connection.vendor == "postgresql":
+            # A change of a table waits for those who use it, and whoever comes after waits behind it.
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{TABLE_LOCK_TIMEOUT}s"])
+        try:
+            call_command("migrate", interactive=False, verbosity=verbosity, stdout=self.stdout)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            raise CommandError(
+                f"A migration waited more than {TABLE_LOCK_TIMEOUT} s for a table that somebody else has locked, and gave "
+                f"up so that nobody has to wait behind it: try again when no long transaction is open."
+            ) from error
 
     def lock(self, cursor, wait):
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])

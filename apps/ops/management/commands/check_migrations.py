@@ -1,0 +1,61 @@
+"""Stops a release whose migrations the version that is running could not live with."""
+
+import re
+from io import StringIO
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+from django_migration_linter import IgnoreMigration
+from django_migration_linter.sql_analyser import analyse_sql_statements, get_sql_analyser_class
+
+# What the linter knows besides, and a release need not stop for: the lock is the one that CREATE_INDEX is about.
+IGNORED = ["CREATE_INDEX_EXCLUSIVE"]
+TABLE = re.compile(r'\b(?:TABLE|ON)\s+(?:IF EXISTS\s+)?"([^"]+)"')
+
+
+class Command(BaseCommand):
+    help = (
+        "Looks at the migrations that are not applied yet, and stops where one would break the version that is "
+        "running, or lock a table for long: a column that is dropped or renamed, or is new and must be filled, an "
+        "index that is not made concurrently."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("--allow-unsafe", action="store_true", help="Say what is unsafe, and go on.")
+
+    def handle(self, *, allow_unsafe, **options):
+        connection = connections[DEFAULT_DB_ALIAS]
+        executor = MigrationExecutor(connection)
+        if not executor.loader.applied_migrations:
+            self.stdout.write("The database is empty: nothing can break.")
+            return
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        tables = set(connection.introspection.table_names())
+        findings = []
+        for migration, _ in plan:
+            reasons = reasons_against(migration, tables, connection.settings_dict["ENGINE"])
+            self.stdout.write(f"{migration}: {', '.join(reasons) or 'safe'}")
+            if reasons:
+                findings.append(f"{migration} ({', '.join(reasons)})")
+        if not plan:
+            self.stdout.write("No migration is to be applied.")
+        if findings and not allow_unsafe:
+            raise CommandError(
+                f"The version that is running can't live with {'; '.join(findings)}: do it in steps, each of which it "
+                "can live with (docs/operations.md), or say ALLOW_UNSAFE=1 to accept failing requests."
+            )
+
+
+def reasons_against(migration, tables, engine):
+    """Why `migration` is unsafe, in the words of the linter. `tables`: those that exist; nobody uses a new one yet."""
+    if any(isinstance(operation, IgnoreMigration) for operation in migration.operations):
+        return []
+    sql = call_command("sqlmigrate", migration.app_label, migration.name, stdout=StringIO(), no_color=True)
+    statements = [
+        line for line in sql.splitlines() if not (found := TABLE.search(line)) or found[1] in tables
+    ]
+    errors, _, warnings = analyse_sql_statements(get_sql_analyser_class(engine), statements, IGNORED)
+    return sorted({issue.message + (f" of {issue.table}" if issue.table else "") for issue in errors + warnings})

@@ -1,0 +1,152 @@
+# What docker/release and docker/rollback have in common: the lock, the lines that tell how far it is, the two slots,
+# and how Nginx is turned from one to the other.
+# shellcheck shell=bash
+
+project=$(docker/setting COMPOSE_PROJECT_NAME)
+# Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
+# nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
+idle_visitors=6
+
+stop() {
+    echo "$*" >&2
+    exit 1
+}
+
+# --- One at a time ---
+
+# The lock is on an open file, which all that is started from here has open too. So it ends when the last of them does,
+# even if this process is killed.
+take_lock() {
+    local holder
+    command -v flock >/dev/null || stop 'flock is not installed: apt install util-linux, or brew install flock.'
+    exec 9>>.release.lock
+    if ! flock --nonblock 9; then
+        holder=$(cat .release.lock)
+        # One that was killed: what it had started is soon done.
+        if kill -0 "${holder%% *}" 2>/dev/null || ! flock --timeout 60 9; then
+            stop "Not now: process $holder is at it. Wait until it is done."
+        fi
+    fi
+    echo "$$ (make $1, by $(id -un) since $(date '+%F %T'))" >.release.lock
+}
+
+# --- How far it is ---
+
+step=
+
+# begin NAME WHAT: one line for each step, and how long the one before took.
+begin() {
+    finish
+    step=$1 step_began=$(now)
+    printf '%-10s %-58s ' "$step" "$2"
+}
+
+finish() {
+    [ -z "$step" ] || echo "$step_began $(now)" | awk '{ printf "%.1f s\n", $2 - $1 }'
+    step=
+}
+
+now() { date +%s.%N; }
+
+# What a command says matters only where it fails.
+quietly() {
+    local said
+    said=$("$@" 2>&1 </dev/null) || {
+        printf '\n%s\n' "$said" | tail -n 25 >&2
+        return 1
+    }
+}
+
+# --- Slots ---
+
+other() { if [ "$1" = blue ]; then echo green; else echo blue; fi; }
+
+# of SERVICE [STATE]: the container of a service, whatever its state, or if it is in that one.
+of() {
+    docker ps --quiet --all --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.oneoff=False" \
+        --filter "label=com.docker.compose.service=$1" ${2:+--filter "status=$2"}
+}
+
+# in_slot SLOT [STATE]: its containers.
+in_slot() {
+    of "web-$1" "${2:-}"
+    of "live-$1" "${2:-}"
+}
+
+mode_of() { docker inspect --format '{{index .Config.Labels "wisheasy.mode"}}' "$(of "web-$1" | head -n 1)"; }
+
+# healthy CONTAINER…: are there any, and all of them healthy?
+healthy() {
+    [ $# -gt 0 ] && ! docker inspect --format '{{.State.Health.Status}}' "$@" | grep -qvx healthy
+}
+
+# The folder of /edge to which the link `current` or `previous` leads; empty where there is none.
+linked() {
+    local nginx
+    nginx=$(of nginx running)
+    if [ -n "$nginx" ]; then
+        docker exec "$nginx" readlink "/edge/$1" || true
+    elif docker volume inspect "${project}_edge" >/dev/null 2>&1; then
+        docker run --rm --network none --volume "${project}_edge:/edge:ro" --entrypoint readlink nginx:1.30 "/edge/$1" || true
+    fi
+}
+
+# --- Nginx ---
+
+# edge SLOT VERB: docker/edge, with the image of that slot.
+edge() {
+    quietly docker run --rm --network none --volume "${project}_edge:/edge" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
+        "$project:$1" docker/edge "$2"
+}
+
+reload() { quietly docker exec "$(of nginx running)" nginx -c /edge/current/nginx.conf -s reload; }
+
+# introduce SLOT: Nginx learns who its servers are and reaches them; visitors are sent on to the other one.
+introduce() {
+    local nginx
+    nginx=$(of nginx running)
+    quietly docker exec "$nginx" nginx -t -q -c "/edge/$1/nginx.conf" || return 1
+    edge "$1" introduce && reload || return 1
+    # By the name of the slot in the answer: the door of the Nginx from before the reload may still be open.
+    quietly docker exec "$nginx" sh -c "for _ in \$(seq 100); do
+        curl -s --max-time 5 http://127.0.0.1:8082/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.1
+    done; echo 'Nginx does not reach the servers of $1 within 10 s.'; exit 1"
+}
+
+# turn_to SLOT: every new request goes there.
+turn_to() {
+    edge "$1" switch && reload || return 1
+    docker/configure SLOT="$1" SERVER_MODE="$mode"
+}
+
+# smoke SLOT: asks through Nginx whether it is this slot that serves, in its mode.
+smoke() { quietly docker exec "$(of "web-$1" running)" python manage.py smoke nginx:8080; }
+
+# retire SLOT: its servers end what they have begun and send live pages away; the containers stay, for a rollback.
+retire() {
+    local containers
+    containers=$(in_slot "$1" running)
+    # shellcheck disable=SC2086  (one word for each container)
+    [ -z "$containers" ] || quietly docker stop $containers
+}
+
+# What an earlier call has left that was killed on its way: two slots that run. The one that Nginx is to send visitors to
+# stays if it can serve, else the other one.
+recover() {
+    local current another
+    current=$(linked current)
+    [ -n "$current" ] && [ -n "$(of nginx running)" ] || return 0
+    another=$(other "$current")
+    [ -n "$(in_slot "$another" running)" ] || return 0
+    begin recover "an earlier call was interrupted"
+    # shellcheck disable=SC2046
+    if ! healthy $(in_slot "$current") && healthy $(in_slot "$another"); then
+        mode=$(mode_of "$another") turn_to "$another"
+        another=$current
+    fi
+    mode=$(mode_of "$(other "$another")") edge "$(other "$another")" forget
+    reload
+    sleep "$idle_visitors"
+    retire "$another"
+    finish
+}
