@@ -124,4 +124,4 @@ def test_the_ladder_of_timeouts_goes_up():
     assert timeouts.NGINX_UPSTREAM_IDLE < timeouts.SERVER_KEEPALIVE
     assert timeouts.WORKER_TIMEOUT < timeouts.NGINX_PROXY_READ
     assert timeouts.LIVE_HEARTBEAT < timeouts.NGINX_PROXY_READ
-    assert timeouts.WORKER_SHUTDOWN < timeouts.GRACEFUL < timeouts.STOP_GRACE_PERIOD
+    assert timeouts.LIVE_CLOSE < timeouts.WORKER_SHUTDOWN < timeouts.GRACEFUL < timeouts.STOP_GRACE_PERIOD

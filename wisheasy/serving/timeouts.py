@@ -14,6 +14,8 @@ NGINX_PROXY_READ = 60
 
 # A live connection is never silent for longer than this, so Nginx never takes it for a dead one.
 LIVE_HEARTBEAT = 20
+# A WebSocket that is to be closed ends within this, even if its client takes nothing more. Within WORKER_SHUTDOWN.
+LIVE_CLOSE = 10
 
 # A stop: requests under way end within the worker's own limit, then Gunicorn's, then Docker kills.
 WORKER_SHUTDOWN = 20

@@ -2,6 +2,7 @@ import asyncio
 import sys
 
 from gunicorn.arbiter import Arbiter
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -20,6 +21,30 @@ class StoppingServer(Server):
         await super().shutdown(sockets)
 
 
+class WebSocket(WebSocketsSansIOProtocol):
+    """Uvicorn's own, that lets go of clients that do not read. What closes a connection waits there until everything
+    before it was taken, and who takes nothing could hold a connection, and all that is to be sent, for ever."""
+
+    cutting_off = None
+
+    async def send(self, message):
+        if message["type"] == "websocket.close":
+            self.cut_off_later()
+        await super().send(message)
+
+    def keepalive_timeout(self):
+        super().keepalive_timeout()
+        self.cut_off_later()
+
+    def cut_off_later(self):
+        self.cutting_off = self.loop.call_later(timeouts.LIVE_CLOSE, self.transport.abort)
+
+    def connection_lost(self, exc):
+        if self.cutting_off:
+            self.cutting_off.cancel()
+        super().connection_lost(exc)
+
+
 class Worker(UvicornWorker):
     """UvicornWorker that stops within Gunicorn's own limit. By itself it ignores Gunicorn's graceful_timeout, so
     one slow request would hold the old worker until Gunicorn kills it."""
@@ -31,6 +56,7 @@ class Worker(UvicornWorker):
         "lifespan": "off",
         "server_header": False,
         "ws_max_size": 64 * 1024,
+        "ws": WebSocket,
         # Each socket would keep a zlib window of some 300 KB for messages of a few hundred bytes.
         "ws_per_message_deflate": False,
         "ws_ping_interval": timeouts.LIVE_HEARTBEAT,

@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from channels.db import database_sync_to_async
 from django.utils import translation
 
 from apps.live import hub as hubs
@@ -17,6 +18,16 @@ def notes(monkeypatch):
 
     monkeypatch.setitem(topics.TOPICS, "notes", render)
     return objects
+
+
+async def save(notes, key, text="text"):
+    notes[key] = text
+    await database_sync_to_async(topics.publish)("notes", key)
+
+
+async def soon(awaitable, seconds=2):
+    async with asyncio.timeout(seconds):
+        return await awaitable
 
 
 async def close(hub):

@@ -9,25 +9,15 @@ from django.db import OperationalError
 from apps.live import changes, topics
 from apps.live import hub as hubs
 
-from .conftest import close
+from .conftest import close, save, soon
 
 
 def keys(message):
     return [change["id"] for change in json.loads(message.text)["changes"]]
 
 
-async def save(notes, key, text="text"):
-    notes[key] = text
-    await database_sync_to_async(topics.publish)("notes", key)
-
-
 async def latest():
     return await database_sync_to_async(changes.latest)("notes")
-
-
-async def soon(awaitable, seconds=2):
-    async with asyncio.timeout(seconds):
-        return await awaitable
 
 
 @pytest.fixture
