@@ -1,0 +1,445 @@
+"""Backups on a real engine, with PostgreSQL and the service `backup` alone: what was dropped comes back, and nothing
+that goes wrong leaves half of a backup, or takes the database with it."""
+
+import re
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from .conftest import Stack
+
+FOLDER = "/var/lib/postgresql"
+ROWS = 1000
+
+
+class Backups(Stack):
+    project = "wisheasy-backups"
+
+    def compose(self, *command, **options):
+        return self.run("docker", "compose", "--progress", "quiet", *command, **options)
+
+    def sql(self, statement: str, database: str = "wisheasy") -> str:
+        options = ["--no-align", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1", "--username", "wisheasy"]
+        return self.compose(
+            "exec", "-T", "postgres", "psql", *options, "--dbname", database, "--command", statement
+        ).stdout.strip()
+
+    def shell(self, script: str, check: bool = True, **variables: str):
+        """A script in the container of the service."""
+        return self.compose("exec", "-T", *given(variables), "backup", "bash", "-c", script, check=check)
+
+    def once(self, script: str, check: bool = True, compose: dict | None = None, **variables: str):
+        """A script in a container of its own."""
+        return self.compose(
+            "run", "--rm", "--no-deps", "-T", *given(variables), "--entrypoint", "bash", "backup", "-c", script,
+            check=check, **(compose or {}),
+        )  # fmt: skip
+
+    def backup(self) -> str:
+        return self.run("make", "backup").stdout.split()[0]
+
+    def restore(self, file, check: bool = True, **variables: str):
+        return self.run("make", "restore", f"FILE={file}", check=check, **{"CONFIRM": "wisheasy", **variables})
+
+    def files(self) -> list[str]:
+        return self.shell(f"ls -A {FOLDER}").stdout.split()
+
+    def databases(self) -> set[str]:
+        return set(self.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", "postgres").split())
+
+    def fill(self, rows: int = ROWS) -> None:
+        self.sql(
+            "DROP TABLE IF EXISTS wish; CREATE TABLE wish (id int PRIMARY KEY, text text);"
+            f"INSERT INTO wish SELECT n, 'wish ' || n FROM generate_series(1, {rows}) n"
+        )
+
+    def rows(self, database: str = "wisheasy") -> int:
+        return int(self.sql("SELECT count(*) FROM wish WHERE text = 'wish ' || id", database))
+
+
+def given(variables):
+    return [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+
+
+def sentence(result):
+    """The one sentence that a command that failed has said."""
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line and not line.startswith("make: ***")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def eventually(condition, within=15):
+    end = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    return value
+
+
+@pytest.fixture(scope="module")
+def module_stack(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backups") / "wisheasy"
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env"))
+    stack = Backups(folder)
+    stack.run("docker/configure")
+    try:
+        stack.compose("up", "--detach", "--wait", "postgres", "backup")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+
+
+@pytest.fixture
+def stack(module_stack):
+    module_stack.fill()
+    yield module_stack
+    for database in module_stack.databases() - {"postgres", "wisheasy"}:
+        module_stack.sql(f'DROP DATABASE "{database}"', "postgres")
+
+
+@pytest.fixture
+def held_table(stack):
+    """A table that somebody has locked: a backup begins, and waits. Call it to unlock the table."""
+    hold = "BEGIN; LOCK TABLE wish; SELECT pg_sleep(600)"
+    stack.compose("exec", "-T", "--detach", "postgres", "psql", "--username", "wisheasy", "--command", hold)
+    holds = "FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND wait_event = 'PgSleep'"
+    eventually(lambda: stack.sql(f"SELECT count(*) {holds}") == "1")
+
+    def release():
+        stack.sql(f"SELECT pg_terminate_backend(pid) {holds}")
+
+    yield release
+    release()
+
+
+@pytest.fixture
+def begin_backup(stack):
+    """Start a backup that is not waited for; its container."""
+    containers = []
+
+    def begin(begun: int = 1) -> str:
+        containers.append(stack.compose("run", "--detach", "--no-deps", "backup", "now").stdout.split()[-1])
+        eventually(lambda: len([name for name in stack.files() if name.endswith(".partial")]) == begun)
+        return containers[-1]
+
+    yield begin
+    for container in containers:
+        stack.run("docker", "rm", "--force", "--volumes", container, check=False)
+
+
+# --- Making and listing ---
+
+
+def test_a_stack_that_starts_makes_a_backup_by_itself(stack):
+    assert eventually(lambda: re.fullmatch(r"wisheasy-\d{8}T\d{6}Z\.dump", stack.files()[0]))
+
+
+def test_a_backup_is_listed_first_readable_by_its_owner_alone_and_complete(stack):
+    made = stack.run("make", "backup").stdout
+    name = re.fullmatch(r"(wisheasy-\d{8}T\d{6}Z\.dump) [\d.]+K\n", made)[1]
+    first = stack.run("make", "backups").stdout.splitlines()[0]
+    assert re.fullmatch(rf"{name} +[\d.]+K +0 min", first)
+    assert stack.shell(f"stat --format '%a %U' {FOLDER}/{name}").stdout == "600 postgres\n"
+    assert stack.shell(f"pg_restore --file - {FOLDER}/{name} | grep -c '\twish [0-9]*$'").stdout == f"{ROWS}\n"
+
+
+def test_where_there_are_no_backups_the_list_says_so(stack):
+    assert stack.shell("mkdir -p /tmp/none && backup list", BACKUP_FOLDER="/tmp/none").stdout == (
+        "There are no backups: make backup makes one.\n"
+    )
+
+
+def test_an_address_of_the_database_does_as_well_and_its_password_is_in_no_list_of_processes(stack):
+    password = re.search("^POSTGRES_PASSWORD=(.+)$", (stack.folder / ".env").read_text(), re.MULTILINE)[1]
+    encoded = f"%{ord(password[0]):02x}{password[1:]}"
+    # Programs that tell what they were called with.
+    script = 'for name in psql pg_dump; do eval "$name() { echo $name \\$* >>/tmp/told; command $name \\"\\$@\\"; }";'
+    made = stack.shell(
+        script + " export -f $name; done; backup now; cat /tmp/told; rm /tmp/told",
+        DATABASE_URL=f"postgres://wisheasy:{encoded}@postgres:5432/wisheasy?application_name=a",
+        PGHOST="nowhere", PGUSER="nobody", PGDATABASE="nothing", PGPASSWORD="wrong",
+    )  # fmt: skip
+    assert re.match(r"wisheasy-\d{8}T\d{6}Z\.dump ", made.stdout)
+    assert re.search(
+        r"\npg_dump .*--dbname postgres://wisheasy@postgres:5432/wisheasy\?application_name=a\n", made.stdout
+    )
+    assert password[1:] not in made.stdout + made.stderr
+
+
+# --- Restoring ---
+
+
+def test_every_row_of_a_database_that_was_dropped_comes_back(stack):
+    name = stack.backup()
+    stack.compose("exec", "-T", "postgres", "dropdb", "--username", "wisheasy", "--force", "wisheasy")
+    assert sentence(stack.run("make", "backup", check=False)) == (
+        "There is no database wisheasy: restore one (make restore FILE=…)."
+    )
+    assert stack.restore(name).stdout.splitlines()[-1] == "wisheasy is restored."
+    assert stack.rows() == ROWS
+    assert stack.databases() == {"postgres", "wisheasy"}
+
+
+def test_a_file_of_this_machine_is_restored_and_what_was_there_is_kept_until_it_is_removed(stack, tmp_path):
+    stack.compose("cp", f"backup:{FOLDER}/{stack.backup()}", str(tmp_path / "a copy.dump"))
+    stack.fill(ROWS + 1)
+    said = stack.restore(tmp_path / "a copy.dump").stdout
+    assert stack.rows() == ROWS
+    kept, remove = re.search("What it held before is in (.+); to remove that: (.+)", said).groups()
+    assert stack.rows(kept) == ROWS + 1
+    stack.run("sh", "-c", remove)
+    assert stack.databases() == {"postgres", "wisheasy"}
+
+
+def test_a_database_that_is_in_use_all_the_time_is_replaced(stack):
+    name = stack.backup()
+    stack.fill(1)
+    visitors = "for _ in 1 2 3 4; do (while :; do psql --command 'SELECT 1'; done) & done; wait"
+    container = stack.compose(
+        "run", "--detach", "--no-deps", "--entrypoint", "bash", "backup", "-c", visitors
+    ).stdout.split()[-1]  # fmt: skip
+    try:
+        stack.restore(name)
+        assert stack.rows() == ROWS
+        eventually(lambda: stack.run("docker", "logs", "--tail", "2", container).stdout.count("(1 row)"))
+    finally:
+        stack.run("docker", "rm", "--force", "--volumes", container)
+
+
+def test_a_backup_that_is_not_complete_is_refused_and_the_database_serves_on(stack, tmp_path):
+    half = tmp_path / "half.dump"
+    stack.compose("cp", f"backup:{FOLDER}/{stack.backup()}", str(half))
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    stack.fill(ROWS + 1)
+    assert sentence(stack.restore(half, check=False)) == (
+        "Nothing was restored, and the database is as it was: "
+        "the backup is broken or not complete (could not read from input file: end of file)."
+    )
+    assert stack.rows() == ROWS + 1
+    assert stack.databases() == {"postgres", "wisheasy"}
+
+
+@pytest.fixture(scope="module")
+def newest(module_stack):
+    """The path of a backup with rows."""
+    module_stack.fill()
+    return f"{FOLDER}/{module_stack.backup()}"
+
+
+BROKEN = {
+    "a-byte-short": "head --bytes -1 $FILE",
+    "a-byte-changed": (
+        r"head --bytes -400 $FILE; tail --bytes 400 $FILE | head --bytes 1 | tr '\000-\377' '\001-\377\000';"
+        " tail --bytes 399 $FILE"
+    ),
+    "empty": ":",
+    "no-backup": "yes | head --bytes 9999",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_backup_that_is_broken_is_refused(stack, newest, broken):
+    assert stack.shell("pg_restore --list $FILE | grep 'TABLE DATA public wish'", FILE=newest).stdout
+    said = sentence(stack.shell(f"({broken}) | backup restore -", check=False, FILE=newest))
+    assert re.match("Nothing was restored, and the database is as it was: the backup is broken", said)
+    assert stack.rows() == ROWS
+    assert stack.databases() == {"postgres", "wisheasy"}
+
+
+@pytest.mark.parametrize(
+    ("file", "answer", "expected"),
+    [
+        pytest.param("", "wisheasy", "Say which backup: make restore FILE=NAME", id="no-file"),
+        pytest.param("/no/file", "wisheasy", "There is no file /no/file", id="no-such-file"),
+        pytest.param("nothing.dump", "wisheasy", "There is no backup 'nothing.dump': make backups", id="no-such-name"),
+        pytest.param("NEWEST", "", "Nothing was done: say CONFIRM=wisheasy to replace", id="no-answer"),
+        pytest.param("NEWEST", "yes", "Nothing was done: 'yes' is not wisheasy", id="wrong-answer"),
+    ],
+)  # fmt: skip
+def test_nothing_happens_without_a_backup_and_the_name_of_the_database(stack, file, answer, expected):
+    newest = stack.files()[-1]
+    stack.fill(ROWS + 1)
+    said = sentence(stack.restore(file.replace("NEWEST", newest), check=False, CONFIRM=answer))
+    assert said.startswith(expected)
+    assert stack.rows() == ROWS + 1
+    assert stack.databases() == {"postgres", "wisheasy"}
+
+
+# --- What goes wrong ---
+
+
+def disk_of(stack, megabytes):
+    """The stack with a disk of that size for backups."""
+    (stack.folder / "small.yml").write_text(f"""
+services: {{backup: {{volumes: ["small-{megabytes}:{FOLDER}"]}}}}
+volumes:
+  small-{megabytes}:
+    driver_opts: {{type: tmpfs, device: tmpfs, o: "size={megabytes}m,uid=999,gid=999"}}
+""")
+    return {"COMPOSE_FILE": "docker-compose.yml:small.yml"}
+
+
+def test_without_the_space_for_it_no_backup_is_begun(stack):
+    result = stack.once(f"backup now; echo $?; ls -A {FOLDER}", compose=disk_of(stack, 1))
+    assert result.stdout == "1\n"
+    assert re.fullmatch(
+        r"No backup was made: 1\.0M are free where backups lie, and this one may need [\d.]+M: "
+        r"free some, or keep fewer \(.+\)\.\n",
+        result.stderr,
+    )
+
+
+def test_a_disk_that_is_full_before_the_end_keeps_no_half_of_a_backup(stack):
+    # 16 MB that can't be compressed: half the size of the database is less than its backup.
+    stack.sql(
+        "CREATE TABLE noise AS SELECT decode(string_agg(md5(random()::text || n), ''), 'hex')"
+        " FROM generate_series(1, 1048576) n GROUP BY n % 1000"
+    )
+    try:
+        result = stack.once(f"backup now; echo $?; ls -A {FOLDER}", compose=disk_of(stack, 16))
+    finally:
+        stack.sql("DROP TABLE noise")
+    assert result.stdout == "1\n"
+    assert re.fullmatch(r"No backup was made: the disk where backups lie is full: free some, .+\.\n", result.stderr)
+
+
+def test_without_the_database_a_backup_says_what_to_do(stack):
+    assert sentence(stack.shell("backup now", check=False, PGHOST="127.0.0.1")) == (
+        "The database does not answer: start it (docker compose up --detach --wait postgres)."
+    )
+
+
+def test_a_backup_that_is_stopped_ends_at_once_and_leaves_nothing(stack, held_table, begin_backup):
+    before = stack.files()
+    container = begin_backup()
+    begin = time.monotonic()
+    stack.run("docker", "stop", "--timeout", "10", container)
+    assert time.monotonic() - begin < 5
+    assert stack.files() == before
+
+
+def test_what_is_left_of_a_backup_that_was_killed_goes_with_the_next(stack, held_table, begin_backup):
+    stack.run("docker", "kill", begin_backup())
+    assert [name for name in stack.files() if name.endswith(".partial")]
+    held_table()
+    stack.backup()
+    assert not [name for name in stack.files() if name.endswith(".partial")]
+
+
+def test_of_two_backups_at_once_the_second_waits_and_both_are_made(stack, held_table, begin_backup):
+    before = stack.files()
+    first, second = begin_backup(), begin_backup()
+    waiting = "Another backup or restore is under way: waiting for its end.\n"
+    eventually(lambda: stack.run("docker", "logs", second).stderr == waiting)
+    held_table()
+    for container in (first, second):
+        assert stack.run("docker", "wait", container).stdout == "0\n"
+    assert len(set(stack.files()) - set(before)) == 2
+
+
+# --- The schedule ---
+
+
+def test_the_schedule_ends_at_once_when_it_is_stopped(stack):
+    begin = time.monotonic()
+    stack.compose("stop", "backup")
+    assert time.monotonic() - begin < 5
+    stack.compose("up", "--detach", "--wait", "--no-deps", "backup")
+
+
+# Sleeps are short, and say how long they were to be.
+SCHEDULE = """
+sleep() { echo "sleep $1"; command sleep 0.1; }
+export -f sleep
+timeout 1.5 backup schedule
+"""
+
+
+def test_a_backup_that_fails_is_logged_and_tried_again_after_minutes(stack):
+    result = stack.shell(SCHEDULE, check=False, PGHOST="127.0.0.1", BACKUP_FOLDER="/tmp")
+    assert set(result.stdout.splitlines()) == {"sleep 300"}
+    assert result.stdout.count("\n") > 1
+    assert result.stderr.count("The database does not answer: start it") > 1
+
+
+def test_the_next_backup_is_made_an_hour_after_the_last(stack):
+    stack.backup()
+    sleeps = [int(line.removeprefix("sleep ")) for line in stack.shell(SCHEDULE, check=False).stdout.splitlines()]
+    assert sleeps
+    assert all(3580 < seconds <= 3600 for seconds in sleeps)
+
+
+NONE = {"BACKUP_HOURLY": "0", "BACKUP_DAILY": "0", "BACKUP_WEEKLY": "0"}
+
+
+def test_there_can_be_no_scheduled_backups(stack):
+    result = stack.shell(SCHEDULE, check=False, BACKUP_FOLDER="/tmp", **NONE)
+    assert result.stdout.splitlines()[:2] == [
+        "No scheduled backups: BACKUP_HOURLY, BACKUP_DAILY and BACKUP_WEEKLY are 0.",
+        "sleep infinity",
+    ]
+
+
+def test_a_wrong_number_of_backups_is_refused(stack):
+    said = sentence(stack.shell("backup schedule", check=False, BACKUP_DAILY="a week"))
+    assert said == "BACKUP_DAILY='a week' is wrong: expected how many backups to keep, such as 7."
+
+
+# A folder of its own, with empty files of these names.
+FILES = "export BACKUP_FOLDER=$(mktemp -d); (cd $BACKUP_FOLDER && xargs -r touch <<<'{names}'); "
+
+
+def named(time: datetime) -> str:
+    return f"wisheasy-{time:%Y%m%dT%H%M%SZ}.dump"
+
+
+def test_kept_are_the_newest_and_the_newest_of_days_and_weeks(stack):
+    now = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
+    # None in the last three days, and none for a while before that: days and weeks are those that have a backup.
+    hours = [*range(72, 480, 5), *range(900, 2400, 7)]
+    times = [now - timedelta(hours=number) for number in hours]
+    others = {"notes.dump", "kept-" + named(times[-1]), "other-20200101T000000Z.dump", named(times[-1]) + ".gpg"}
+
+    def newest_of_each(period, number):
+        newest = {}
+        for moment in times:
+            newest.setdefault(period(moment), moment)
+        return list(newest.values())[:number]
+
+    kept = {
+        *times[:12],
+        *newest_of_each(lambda moment: moment.date(), 9),
+        *newest_of_each(lambda moment: moment.isocalendar()[:2], 6),
+    }
+    assert len(kept) == 12 + 6 + 4
+    script = FILES.format(names=" ".join([*map(named, times), *others])) + "backup prune; ls -A $BACKUP_FOLDER"
+    left = stack.shell(script, BACKUP_HOURLY="12", BACKUP_DAILY="9", BACKUP_WEEKLY="6").stdout.split()
+    assert set(left) == {*map(named, kept), *others}
+
+
+def test_without_scheduled_backups_none_is_removed(stack):
+    script = FILES.format(names="wisheasy-20200101T000000Z.dump") + "backup prune; ls $BACKUP_FOLDER"
+    assert stack.shell(script, **NONE).stdout == "wisheasy-20200101T000000Z.dump\n"
+
+
+@pytest.mark.parametrize(
+    ("age", "started", "variables", "healthy"),
+    [
+        pytest.param(1, 9, {}, True, id="fresh"),
+        pytest.param(3, 9, {}, False, id="old"),
+        pytest.param(None, 9, {}, False, id="none"),
+        pytest.param(-1, 9, {}, False, id="only-one-from-the-future"),
+        pytest.param(3, 1, {}, True, id="old-but-just-started"),
+        pytest.param(3, 9, NONE, True, id="old-and-not-scheduled"),
+    ],
+)
+def test_the_health_check_fails_when_backups_are_overdue(stack, age, started, variables, healthy):
+    names = "" if age is None else named(datetime.now(UTC) - timedelta(hours=age))
+    script = f"touch --date '{started} hours ago' /tmp/schedule-started; {FILES.format(names=names)} backup health"
+    result = stack.shell(script, check=False, **variables)
+    stack.shell("touch /tmp/schedule-started")
+    assert (result.returncode == 0) is healthy
+    assert len(result.stderr.splitlines()) == (0 if healthy else 1)
