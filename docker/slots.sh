@@ -80,6 +80,10 @@ healthy() {
     [ $# -gt 0 ] && ! docker inspect --format '{{.State.Health.Status}}' "$@" | grep -qvx healthy
 }
 
+# What is only starting takes no time from what serves: shares of the processors, of which a container has 1024.
+favour_visitors() { quietly docker update --cpu-shares 128 "$@"; }
+serve_visitors() { quietly docker update --cpu-shares 1024 "$@"; }
+
 # The folder of /edge to which the link `current` or `previous` leads; empty where there is none.
 linked() {
     local nginx

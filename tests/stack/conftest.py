@@ -14,10 +14,10 @@ from playwright.sync_api import sync_playwright
 from tests.servers import ROOT, Server, free_port
 from wisheasy.serving.modes import MODES
 
-PROJECT = "wisheasy-e2e"
-
 
 class Stack(Server):
+    project = "wisheasy-e2e"
+
     def __init__(self, folder: Path):
         self.port = free_port()
         super().__init__(mode="", url=f"http://127.0.0.1:{self.port}")
@@ -26,7 +26,7 @@ class Stack(Server):
         self.wishes: dict[int, str] = {}
 
     def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess:
-        environment = {"COMPOSE_PROJECT_NAME": PROJECT, "HTTP_PORT": str(self.port), **variables}
+        environment = {"COMPOSE_PROJECT_NAME": self.project, "HTTP_PORT": str(self.port), **variables}
         environment = {**{name: value for name, value in BASE.items() if name not in environment}, **environment}
         result = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900, check=False
@@ -104,7 +104,16 @@ def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
     stack.compose(
-        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, SECRET_KEY="x", POSTGRES_PASSWORD="x"
+        "--profile",
+        "*",
+        "down",
+        "--volumes",
+        "--remove-orphans",
+        "--timeout",
+        "5",
+        check=False,
+        SECRET_KEY="x",
+        POSTGRES_PASSWORD="x",
     )
 
 

@@ -172,7 +172,9 @@ def test_a_client_cannot_claim_to_be_behind_a_proxy(stack):
 
 
 def test_the_deployment_check_is_silent(stack):
-    result = stack.compose("exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "check", "--deploy", "--fail-level", "DEBUG")
+    result = stack.compose(
+        "exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "check", "--deploy", "--fail-level", "DEBUG"
+    )
     assert "no issues" in result.stdout + result.stderr
 
 

@@ -1,0 +1,286 @@
+"""Releases, switches and rollbacks while visitors read, post and hold 200 live pages: no request may fail."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import BASE, Stack
+from .load import Load
+
+# Each of the six switches between two modes, one after the other.
+SWITCHES = ["asgi", "wsgi", "hybrid", "asgi", "hybrid", "wsgi"]
+ROUNDS = int(os.environ.get("DRILL_ROUNDS", "1"))
+# Seconds.
+ROLLBACK_WITHIN = 15
+SWITCH_WITHIN = 30 + 10
+BACK_WITHIN = 5
+QUIET = 8
+
+
+class Drilled(Stack):
+    project = "wisheasy-drill"
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def restore(self, original: Path) -> None:
+        """Make the checkout what it was, but for .env."""
+        for name in ("apps", "wisheasy"):
+            shutil.rmtree(self.folder / name)
+            shutil.copytree(original / name, self.folder / name)
+
+    def timed(self, *command: str, **variables: str) -> tuple[subprocess.CompletedProcess, float]:
+        begin = time.monotonic()
+        result = self.run(*command, check=False, **variables)
+        return result, time.monotonic() - begin
+
+    def serves(self) -> tuple[str, str]:
+        ready = httpx.get(f"{self.url}/healthz/ready", timeout=10).json()
+        return ready["slot"], ready["mode"]
+
+
+@pytest.fixture(scope="module")
+def drilled(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drill") / "wisheasy"
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock"))
+    stack = Drilled(folder)
+    stack.up("asgi")
+    yield stack
+    stack.compose(
+        "--profile", "*", "down", "--volumes", "--timeout", "5", check=False, SECRET_KEY="x", POSTGRES_PASSWORD="x"
+    )
+
+
+@pytest.fixture(scope="module")
+def load(drilled):
+    with Load(drilled.url) as load:
+        yield load
+
+
+@pytest.fixture
+def asgi(drilled, checkout):
+    """The stack as it was at first, in asgi mode, with both slots in use."""
+    drilled.restore(checkout)
+    if drilled.serves()[1] != "asgi":
+        drilled.up("asgi")
+    return drilled
+
+
+def assert_nothing_failed(load, report):
+    assert report.requests > 0
+    assert report.failures == []
+    load.wait_until_shown()
+
+
+def assert_no_wish_is_lost_or_doubled(stack, load):
+    query = "SELECT text FROM wishes_wish WHERE text LIKE 'load-%'"
+    texts = stack.compose("exec", "-T", "postgres", "psql", "-U", "wisheasy", "-At", "-c", query).stdout.split()
+    assert sorted(set(texts)) == sorted(texts)
+    assert set(load.acknowledged()) <= set(texts)
+
+
+def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
+    quiet = load.begin()
+    time.sleep(QUIET)
+    figures.append(f"quiet, asgi: {quiet}")
+    if asgi.serves()[1] != "wsgi":
+        asgi.up("wsgi")
+    for mode in SWITCHES * ROUNDS:
+        before = asgi.serves()
+        report = load.begin()
+        result, seconds = asgi.timed("make", f"up-{mode}")
+        assert result.returncode == 0, result.stdout + result.stderr
+        slot, serving = asgi.serves()
+        assert serving == mode
+        assert slot != before[0]
+        # Those who are late.
+        time.sleep(BACK_WITHIN)
+        figures.append(f"{before[1]} to {mode} in {seconds:.1f} s: {report}")
+        assert_nothing_failed(load, report)
+        assert max(report.gaps, default=0) <= BACK_WITHIN
+        assert seconds <= SWITCH_WITHIN
+    assert_no_wish_is_lost_or_doubled(asgi, load)
+
+
+def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for(asgi, load, figures):
+    for number in range(1, ROUNDS + 1):
+        asgi.edit(
+            "apps/wishes/templates/wishes/board.html",
+            "{% block content %}",
+            f"{{% block content %}}<!-- version {number} -->",
+        )
+        for command, limit in (
+            ("release", SWITCH_WITHIN + 30),
+            ("rollback", ROLLBACK_WITHIN),
+            ("rollback", ROLLBACK_WITHIN),
+        ):
+            before = asgi.serves()
+            report = load.begin()
+            result, seconds = asgi.timed("make", command)
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert asgi.serves()[0] != before[0]
+            time.sleep(BACK_WITHIN)
+            figures.append(f"{command} in {seconds:.1f} s: {report}")
+            assert_nothing_failed(load, report)
+            assert max(report.gaps, default=0) <= BACK_WITHIN
+            assert seconds <= limit
+        assert f"version {number} " in httpx.get(asgi.url).text
+    assert_no_wish_is_lost_or_doubled(asgi, load)
+
+
+MIGRATION = """from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("wishes", "{last}")]
+    operations = [{operation}]
+"""
+
+
+def add_migration(stack, operation):
+    folder = stack.folder / "apps/wishes/migrations"
+    last = max(path.stem for path in folder.glob("0*.py"))
+    (folder / "9999_drill.py").write_text(MIGRATION.format(last=last, operation=operation))
+
+
+BAD = {
+    "crashes-at-start": (
+        lambda stack: stack.edit(
+            "wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n"
+        ),
+        "start",
+        "drill",
+    ),
+    "is-never-ready": (
+        lambda stack: stack.edit("apps/ops/health.py", 'status=503 if status == "unavailable" else 200', "status=503"),
+        "start",
+        "running, starting",
+    ),
+    "is-over-the-budget-of-connections": (
+        lambda stack: stack.edit("wisheasy/serving/modes.py", "threads=8", "threads=800"),
+        "check",
+        "ops.E002",
+    ),
+    "can-not-be-built": (
+        lambda stack: stack.edit("wisheasy/settings.py", "env.stop_on_faults()", "raise SystemExit('drill')"),
+        "image",
+        "drill",
+    ),
+    "fails-to-migrate": (
+        lambda stack: add_migration(stack, 'migrations.RunSQL("SELECT 1/0")'),
+        "migrate",
+        "division by zero",
+    ),
+    "drops-a-column": (
+        lambda stack: add_migration(stack, 'migrations.RemoveField("wish", "text")'),
+        "safety",
+        "wishes.9999_drill (DROPPING columns of wishes_wish)",
+    ),
+    "renames-a-column": (
+        lambda stack: add_migration(stack, 'migrations.RenameField("wish", "text", "words")'),
+        "safety",
+        "RENAMING columns",
+    ),
+    "adds-a-column-that-must-be-filled": (
+        lambda stack: add_migration(stack, 'migrations.AddField("wish", "drill", models.TextField(default="x"))'),
+        "safety",
+        "NOT NULL constraint on columns",
+    ),
+    "locks-a-table": (
+        lambda stack: add_migration(stack, 'migrations.AddIndex("wish", models.Index(fields=["text"], name="drill"))'),
+        "safety",
+        "CREATE INDEX locks table",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "step", "reason"), BAD.values(), ids=BAD)
+def test_a_release_that_fails_leaves_the_version_before_serving(asgi, load, figures, spoil, step, reason):
+    serving = asgi.serves()
+    spoil(asgi)
+    report = load.begin()
+    result, seconds = asgi.timed("make", "release", READY_WITHIN="15")
+    figures.append(f"refused in {seconds:.1f} s at {step}: {report}")
+    assert result.returncode != 0
+    assert reason in result.stderr
+    last = result.stderr.strip().splitlines()[-2]
+    assert last == (
+        f"Not released: the step '{step}' failed, and the reason is above. "
+        f"The version before serves on ({serving[0]}, {serving[1]} mode)."
+    )
+    assert asgi.serves() == serving
+    assert asgi.serving() == [f"web-{serving[0]}"]
+    assert_nothing_failed(load, report)
+
+
+def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asgi, load):
+    asgi.run("make", "release")
+    asgi.edit("wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n")
+    slot, _ = asgi.serves()
+    report = load.begin()
+    assert asgi.run("make", "release", check=False, READY_WITHIN="15").returncode != 0
+    asgi.run("make", "rollback")
+    assert asgi.serves()[0] != slot
+    assert_nothing_failed(load, report)
+
+
+STEPS = ["image", "check", "services", "backup", "safety", "migrate", "start", "introduce", "switch", "smoke", "drain"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, step):
+    # Something new in the image, or there would be nothing to back up and to migrate.
+    asgi.edit("apps/wishes/templates/wishes/board.html", "{% block content %}", f"{{% block content %}}<!-- {step} -->")
+    report = load.begin()
+    environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
+    release = subprocess.Popen(
+        ["docker/release"],
+        cwd=asgi.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = ""
+    while not re.search(rf"^{step} ", said, re.MULTILINE):
+        character = release.stdout.read(1)
+        assert character, f"it never came to {step}:\n{said}"
+        said += character
+    release.send_signal(signal.SIGKILL)
+    release.wait()
+    result, seconds = asgi.timed("make", "release")
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures.append(f"killed at {step}, then released in {seconds:.1f} s: {report}")
+    assert f"<!-- {step} -->" in httpx.get(asgi.url).text
+    assert len(asgi.serving()) == 1
+    assert_nothing_failed(load, report)
+    release.stdout.close()
+
+
+def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, load):
+    report = load.begin()
+    environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
+    first = subprocess.Popen(
+        ["make", "release"],
+        cwd=asgi.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    first.stdout.read(1)
+    second = asgi.run("make", "rollback", check=False)
+    said, _ = first.communicate()
+    assert first.returncode == 0, said
+    assert second.returncode != 0
+    assert re.search(r"^Not now: process \d+ \(make release, by \S+ since .+\) is at it\.", second.stderr, re.MULTILINE)
+    assert_nothing_failed(load, report)
