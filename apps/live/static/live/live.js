@@ -159,9 +159,10 @@ class Live {
         continue;
       }
       this.onStatus("connecting");
-      // One that never opened may never do: the next kind has its turn, and after the last the first again.
+      // One that never opened may never do: the next kind has its turn, and after the last the first again, later.
       choice = opened ? 0 : (choice + 1) % this.transports.length;
-      const retry = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures++);
+      if (!opened && choice === 0) failures += 1;
+      const retry = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures);
       await this.pause(retry * (0.5 + Math.random()));
     }
   }
