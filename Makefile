@@ -56,8 +56,8 @@ down: ## Stop the stack; the data stays
 logs: ## Follow the logs of the stack
 	@docker/preflight && docker compose logs --follow --tail 100
 
-ps: ## Show the containers of the stack
-	@docker/preflight && docker compose ps --all
+ps: ## Show what serves, what a rollback leads to, and the containers
+	@docker/ps
 
 shell: ## Open a Python shell in the stack
 	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py shell
@@ -65,9 +65,18 @@ shell: ## Open a Python shell in the stack
 manage: ## Run a management command in the stack: make manage CMD="createsuperuser"
 	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py $(CMD)
 
+backup: ## Make a backup of the database now
+	@docker/preflight && docker compose --progress quiet run --rm --no-deps -T backup now
+
+backups: ## List the backups
+	@docker/preflight && docker compose --progress quiet run --rm --no-deps -T backup list
+
+restore: ## Put a backup in the place of the database: make restore FILE=NAME, or the path of a file
+	@docker/restore "$(FILE)"
+
 e2e: ## Test the stack in every mode, with a real browser
 	@docker/preflight
 	@bin/venv
 	@$(PYTHON) -m pytest tests/stack $(ARGS)
 
-.PHONY: help run-wsgi run-asgi dev test lint format bench lock check up-wsgi up-asgi up-hybrid release rollback down logs ps shell manage e2e
+.PHONY: help run-wsgi run-asgi dev test lint format bench lock check up-wsgi up-asgi up-hybrid release rollback down logs ps shell manage backup backups restore e2e

@@ -54,8 +54,6 @@ def reasons_against(migration, tables, engine):
     if any(isinstance(operation, IgnoreMigration) for operation in migration.operations):
         return []
     sql = call_command("sqlmigrate", migration.app_label, migration.name, stdout=StringIO(), no_color=True)
-    statements = [
-        line for line in sql.splitlines() if not (found := TABLE.search(line)) or found[1] in tables
-    ]
+    statements = [line for line in sql.splitlines() if not (found := TABLE.search(line)) or found[1] in tables]
     errors, _, warnings = analyse_sql_statements(get_sql_analyser_class(engine), statements, IGNORED)
     return sorted({issue.message + (f" of {issue.table}" if issue.table else "") for issue in errors + warnings})
