@@ -13,6 +13,7 @@ import pytest
 
 from .conftest import BASE, Stack
 from .load import Load
+from .test_failures import kill_a_worker
 
 # Each of the six switches between two modes, one after the other.
 SWITCHES = ["asgi", "wsgi", "hybrid", "asgi", "hybrid", "wsgi"]
@@ -21,6 +22,7 @@ ROUNDS = int(os.environ.get("DRILL_ROUNDS", "1"))
 ROLLBACK_WITHIN = 15
 SWITCH_WITHIN = 30 + 10
 BACK_WITHIN = 5
+READY_AGAIN_WITHIN = 15
 QUIET = 8
 
 
@@ -231,6 +233,44 @@ def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asg
     asgi.run("make", "rollback")
     assert asgi.serves()[0] != slot
     assert_nothing_failed(load, report)
+
+
+def kill_main_process(stack, service):
+    """As the kernel does it. To Docker's own kill the container would count as stopped on purpose."""
+    container = stack.compose("ps", "--quiet", service).stdout.strip()
+    os.kill(int(stack.run("docker", "inspect", "--format", "{{.State.Pid}}", container).stdout), signal.SIGKILL)
+
+
+def without_redis(stack):
+    stack.compose("stop", "redis")
+    time.sleep(30)
+    stack.compose("start", "redis")
+
+
+# What is done, and which requests may fail until the stack is ready again.
+ACCIDENTS = {
+    "a-worker-is-killed": (kill_a_worker, ["POST"]),
+    "the-web-container-is-killed": (lambda stack: kill_main_process(stack, *stack.serving()), ["GET", "POST"]),
+    "nginx-is-killed": (lambda stack: kill_main_process(stack, "nginx"), ["GET", "POST"]),
+    "postgresql-restarts": (lambda stack: stack.compose("restart", "postgres"), ["GET", "POST"]),
+    "redis-is-away-for-30-seconds": (without_redis, []),
+}
+
+
+@pytest.mark.parametrize(("accident", "may_fail"), ACCIDENTS.values(), ids=ACCIDENTS)
+def test_after_an_accident_the_stack_is_ready_again_by_itself(asgi, load, figures, request, accident, may_fail):
+    report = load.begin()
+    accident(asgi)
+    seconds = asgi.seconds_until_ready()
+    # What is on its way may still fail.
+    time.sleep(1)
+    after = load.begin()
+    time.sleep(BACK_WITHIN)
+    figures.append(f"{request.node.callspec.id}: ready {seconds:.1f} s later: {report}")
+    assert seconds <= READY_AGAIN_WITHIN
+    assert [failure for failure in report.failures if not any(f" {kind} " in failure for kind in may_fail)] == []
+    assert_nothing_failed(load, after)
+    assert_no_wish_is_lost_or_doubled(asgi, load)
 
 
 STEPS = ["image", "check", "services", "backup", "safety", "migrate", "start", "introduce", "switch", "smoke", "drain"]
