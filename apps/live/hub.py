@@ -16,7 +16,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
 from . import changes
-from .topics import group_name
+from .hints import group_name
 
 logger = logging.getLogger(__name__)
 

@@ -1,21 +1,15 @@
 """What other applications call: register a topic, and publish a change of one of its objects."""
 
-import asyncio
-import logging
 from collections.abc import Callable
 from functools import partial
 
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 
-logger = logging.getLogger(__name__)
+from . import hints
 
 Render = Callable[[list[str]], dict[str, str]]
 TOPICS: dict[str, Render] = {}
-# Seconds a hint may take. It is only a hint: the person whose change was saved does not wait for Redis.
-HINT_TIMEOUT = 1
 
 
 def register(topic: str, render: Render) -> None:
@@ -41,21 +35,4 @@ def publish(topic: str, key: object) -> None:
         update_fields=["position"],
     )
     if settings.LIVE_TRANSPORTS != ("polling",):
-        transaction.on_commit(partial(_send_hint, topic), robust=True)
-
-
-def group_name(topic: str) -> str:
-    """The group of the channel layer that hears the hints of `topic`."""
-    return f"live.{topic}"
-
-
-def _send_hint(topic: str) -> None:
-    try:
-        async_to_sync(_group_send)(topic)
-    except Exception as error:
-        logger.warning("No hint sent for %s, open pages will be late by seconds: %r", topic, error)
-
-
-async def _group_send(topic: str) -> None:
-    async with asyncio.timeout(HINT_TIMEOUT):
-        await get_channel_layer().group_send(group_name(topic), {"type": "live.hint"})
+        transaction.on_commit(partial(hints.send, topic), robust=True)

@@ -6,10 +6,10 @@ import pytest
 from channels.db import database_sync_to_async
 from django.db import OperationalError
 
-from apps.live import changes, topics
+from apps.live import changes, hints
 from apps.live import hub as hubs
 
-from .conftest import close, save, soon
+from .conftest import close, listening, save, soon, until
 
 
 def keys(message):
@@ -42,7 +42,7 @@ async def test_a_change_is_pushed(hub, notes, monkeypatch):
     monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
     with hub.reader("en", None) as reader:
         await soon(reader.next())
-        await asyncio.sleep(0.1)
+        await listening(hub)
         await save(notes, "1")
         assert keys(await soon(reader.next(), 1)) == ["1"]
 
@@ -57,7 +57,7 @@ async def test_a_reader_that_comes_back_catches_up(hub, notes):
 
 async def test_what_no_hint_announced_is_found_all_the_same(hub, notes, monkeypatch):
     monkeypatch.setattr(hubs, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(topics, "_send_hint", lambda topic: None)
+    monkeypatch.setattr(hints, "send", lambda topic: None)
     with hub.reader("en", None) as reader:
         await soon(reader.next())
         await save(notes, "1")
@@ -111,33 +111,46 @@ async def test_a_database_that_is_away_costs_no_reader_anything(hub, notes, monk
     assert "No changes of notes read" in caplog.text
 
 
-async def test_a_channel_layer_that_fails_is_subscribed_to_again(notes, transactional_db, monkeypatch, caplog):
+@pytest.mark.parametrize("what", ["new_channel", "group_add", "receive"])
+async def test_a_channel_layer_that_fails_is_subscribed_to_again(what, notes, transactional_db, monkeypatch, caplog):
     layer = hubs.get_channel_layer()
-    new_channel, failures = layer.new_channel, [ConnectionError("away")]
+    does, failures = getattr(layer, what), [ConnectionError("away")]
 
     async def fails_once(*args, **kwargs):
         if failures:
             raise failures.pop()
-        return await new_channel(*args, **kwargs)
+        return await does(*args, **kwargs)
 
     monkeypatch.setattr(hubs, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(layer, "new_channel", fails_once)
+    monkeypatch.setattr(layer, what, fails_once)
     hub = hubs.hub("notes")
-    await asyncio.sleep(0.3)
+    await until(lambda: "No hints for notes" in caplog.text)
     monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
     with hub.reader("en", None) as reader:
         await soon(reader.next())
+        await listening(hub)
         await save(notes, "1")
         assert keys(await soon(reader.next(), 1)) == ["1"]
-    assert "No hints for notes" in caplog.text
     await close(hub)
+
+
+async def test_hints_come_again_after_redis_has_cut_every_connection(redis, hub, notes, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
+    with hub.reader("en", None) as reader:
+        await soon(reader.next())
+        await listening(hub)
+        await redis.cut(await redis.connections())
+        hub.hints = 0
+        await soon(listening(hub), 5)
+        await save(notes, "1")
+        assert keys(await soon(reader.next(), 1)) == ["1"]
 
 
 async def test_a_failing_hint_does_not_fail_the_write(notes, transactional_db, monkeypatch, caplog):
     async def away(*args):
         raise ConnectionError("away")
 
-    monkeypatch.setattr(topics, "_group_send", away)
+    monkeypatch.setattr(hints, "_group_send", away)
     before = await latest()
     await save(notes, "1")
     assert await latest() != before
