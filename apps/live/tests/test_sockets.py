@@ -1,12 +1,14 @@
-"""Clients of a WebSocket that do not behave, through Uvicorn as the worker sets it up, in this process."""
+"""Clients of a WebSocket that do not behave: most through Uvicorn as the worker sets it up, in this process."""
 
 import asyncio
 import json
+import logging
 import socket as sockets_of_the_system
 from contextlib import asynccontextmanager
 
 import pytest
 from uvicorn import Config, Server
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 
 from apps.live import hub as hubs
@@ -15,7 +17,7 @@ from apps.live.routing import websocket_application
 from wisheasy.serving import timeouts
 from wisheasy.serving.worker import Worker
 
-from .conftest import save, soon
+from .conftest import listening, save, soon, until
 
 HANDSHAKE = (
     b"GET /live/notes/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -29,6 +31,7 @@ CLOSED_1013 = b"\x88\x02\x03\xf5"
 
 @pytest.fixture
 async def server(hub):
+    await listening(hub)
     listener = sockets_of_the_system.create_server(("127.0.0.1", 0))
     # What it accepts has the same: the system would take megabytes.
     listener.setsockopt(sockets_of_the_system.SOL_SOCKET, sockets_of_the_system.SO_SNDBUF, 4096)
@@ -65,12 +68,6 @@ async def sleeper(server):
 
 async def hears(connection, key):
     assert [change["id"] for change in json.loads(await soon(connection.recv(), 1))["changes"]] == [key]
-
-
-async def until(condition, seconds=3):
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  (what is waited for tells nobody)
-            await asyncio.sleep(0.01)
 
 
 async def read_to_the_end(connection):
@@ -110,3 +107,48 @@ async def test_a_client_that_never_reads_again_holds_no_connection(hub, notes, s
         await save(notes, "2")
         await until(lambda: not server.server_state.connections and not server.server_state.tasks)
     assert not hub.readers
+
+
+async def test_500_sockets_that_close_at_once_raise_nothing_and_leave_no_readers(hub, notes, monkeypatch, caplog):
+    monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
+    await listening(hub)
+    others, closed = asyncio.all_tasks(), asyncio.Event()
+    heard = []
+
+    async def page():
+        connected = False
+
+        async def receive():
+            nonlocal connected
+            if connected:
+                await closed.wait()
+                return {"type": "websocket.disconnect", "code": 1001}
+            connected = True
+            return {"type": "websocket.connect"}
+
+        async def send(message):
+            await asyncio.sleep(0)
+            if closed.is_set():
+                raise ClientDisconnected
+            if message["type"] == "websocket.send":
+                heard.append(message["text"])
+            if len(heard) == 750:
+                # In the middle of the change.
+                closed.set()
+
+        scope = {"headers": [], "query_string": b"", "url_route": {"kwargs": {"topic": "notes"}}}
+        await sockets.socket(scope, receive, send)
+
+    pages = [asyncio.create_task(page()) for _ in range(500)]
+    await until(lambda: len(heard) == 500)
+    assert len(hub.readers) == 500
+    tasks = asyncio.all_tasks() - others
+    await save(notes, "1")
+    await soon(asyncio.gather(*pages))
+    await until(lambda: not hub.readers and asyncio.all_tasks() == others)
+    assert [task.exception() for task in tasks if not task.cancelled() and task.exception()] == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    with hub.reader("en", None) as reader:
+        await soon(reader.next())
+        await save(notes, "2")
+        await soon(reader.next(), 1)
