@@ -56,8 +56,8 @@ def test_there_is_an_upstream_file_for_each_mode():
 def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, row):
     blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", with_includes(FILES[f"upstreams/{mode}.conf"]), re.DOTALL))
     live = "web" if row.live == row.pages else "live"
-    assert directives(blocks["pages_green"], "server") == ["web-green:8000 resolve max_fails=0"] * 2
-    assert directives(blocks["live_green"], "server") == [f"{live}-green:8000 resolve max_fails=0"] * 2
+    assert directives(blocks["pages_green"], "server") == ["web-green:8000 resolve max_fails=0"] * 3
+    assert directives(blocks["live_green"], "server") == [f"{live}-green:8000 resolve max_fails=0"] * 3
     for name, block in blocks.items():
         # Of the slot's name too: what Nginx knows of its addresses outlasts a reload by it.
         assert directives(block, "zone") == [f"{name} 64k"]

@@ -84,6 +84,10 @@ class Stack(Server):
 BASE = {"PATH": os.environ["PATH"], "HOME": str(Path.home())}
 
 
+# So that Compose can read its file even where .env was never made.
+PLACEHOLDERS = {"SECRET_KEY": "x", "POSTGRES_PASSWORD": "x"}
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
     """What a clone has: every file that Git tracks or would take."""
@@ -104,17 +108,8 @@ def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
     stack.compose(
-        "--profile",
-        "*",
-        "down",
-        "--volumes",
-        "--remove-orphans",
-        "--timeout",
-        "5",
-        check=False,
-        SECRET_KEY="x",
-        POSTGRES_PASSWORD="x",
-    )
+        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, **PLACEHOLDERS
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session", params=MODES)

@@ -197,11 +197,15 @@ def test_a_file_of_this_machine_is_restored_and_what_was_there_is_kept_until_it_
 def test_a_database_that_is_in_use_all_the_time_is_replaced(stack):
     name = stack.backup()
     stack.fill(1)
-    visitors = "for _ in 1 2 3 4; do (while :; do psql --command 'SELECT 1'; done) & done; wait"
+    visitors = (
+        "visit() { while :; do psql --command \"SELECT 'a visit', pg_sleep($1)\"; done; };"
+        "visit 0 & visit 0 & visit 0 & visit 60"
+    )
     container = stack.compose(
         "run", "--detach", "--no-deps", "--entrypoint", "bash", "backup", "-c", visitors
     ).stdout.split()[-1]  # fmt: skip
     try:
+        eventually(lambda: stack.run("docker", "logs", container).stdout.count("(1 row)") > 10)
         stack.restore(name)
         assert stack.rows() == ROWS
         eventually(lambda: stack.run("docker", "logs", "--tail", "2", container).stdout.count("(1 row)"))
@@ -304,6 +308,17 @@ def test_a_disk_that_is_full_before_the_end_keeps_no_half_of_a_backup(stack):
         stack.sql("DROP TABLE noise")
     assert result.stdout == "1\n"
     assert re.fullmatch(r"No backup was made: the disk where backups lie is full: free some, .+\.\n", result.stderr)
+
+
+def test_a_backup_that_is_not_what_was_written_is_not_kept(stack):
+    before = stack.files()
+    result = stack.shell(
+        'pg_dump() { command pg_dump "$@"; truncate --size -1 $BACKUP_FOLDER/.*.partial; }; export -f pg_dump;'
+        " backup now",
+        check=False,
+    )
+    assert sentence(result) == "No backup was made: could not read from input file: end of file"
+    assert stack.files() == before
 
 
 def test_without_the_database_a_backup_says_what_to_do(stack):

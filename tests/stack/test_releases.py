@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import BASE, Stack
+from .conftest import BASE, PLACEHOLDERS, Stack
 from .load import Load
 from .test_failures import kill_a_worker
 
@@ -55,11 +55,11 @@ def drilled(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill") / "wisheasy"
     shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock"))
     stack = Drilled(folder)
-    stack.up("asgi")
-    yield stack
-    stack.compose(
-        "--profile", "*", "down", "--volumes", "--timeout", "5", check=False, SECRET_KEY="x", POSTGRES_PASSWORD="x"
-    )
+    try:
+        stack.up("asgi")
+        yield stack
+    finally:
+        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +222,23 @@ def test_a_release_that_fails_leaves_the_version_before_serving(asgi, load, figu
     assert asgi.serves() == serving
     assert asgi.serving() == [f"web-{serving[0]}"]
     assert_nothing_failed(load, report)
+
+
+SAFE = """
+        migrations.AddField("wish", "drill_null", models.TextField(null=True)),
+        migrations.AddField("wish", "drill_default", models.TextField(db_default="x", default="x")),
+        migrations.CreateModel("Drill", [("id", models.BigAutoField(primary_key=True)), ("text", models.TextField())]),
+        migrations.AddIndex("drill", models.Index(fields=["text"], name="drill")),
+    """
+
+
+def test_a_release_with_migrations_that_the_running_version_can_live_with_passes(asgi, load):
+    add_migration(asgi, SAFE)
+    report = load.begin()
+    result = asgi.run("make", "release", check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_nothing_failed(load, report)
+    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "wishes", "0001")
 
 
 def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asgi, load):

@@ -52,8 +52,8 @@ class Command(BaseCommand):
             if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             raise CommandError(
-                f"A migration waited more than {TABLE_LOCK_TIMEOUT} s for a table that somebody else has locked, and gave "
-                f"up so that nobody has to wait behind it: try again when no long transaction is open."
+                f"A migration waited more than {TABLE_LOCK_TIMEOUT} s for a table that somebody else has locked, and "
+                f"gave up so that nobody has to wait behind it: try again when no long transaction is open."
             ) from error
 
     def lock(self, cursor, wait):
