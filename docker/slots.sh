@@ -1,11 +1,12 @@
 # What docker/release and docker/rollback have in common: the lock, the lines that tell how far it is, the two slots,
 # and how Nginx is turned from one to the other.
-# shellcheck shell=bash
+# Who includes it says in `mode` which one it is about to start.
+# shellcheck shell=bash disable=SC2154
 
 project=$(docker/setting COMPOSE_PROJECT_NAME)
 # Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
 # nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
-idle_visitors=6
+idle_visitors=4
 
 stop() {
     echo "$*" >&2
@@ -81,7 +82,7 @@ healthy() {
 }
 
 # What is only starting takes no time from what serves: shares of the processors, of which a container has 1024.
-favour_visitors() { quietly docker update --cpu-shares 128 "$@"; }
+favour_visitors() { quietly docker update --cpu-shares 256 "$@"; }
 serve_visitors() { quietly docker update --cpu-shares 1024 "$@"; }
 
 # The folder of /edge to which the link `current` or `previous` leads; empty where there is none.
@@ -129,13 +130,13 @@ turn_to() {
 }
 
 # smoke SLOT: asks through Nginx whether it is this slot that serves, in its mode.
-smoke() { quietly docker exec "$(of "web-$1" running)" python manage.py smoke nginx:8080; }
+smoke() { quietly docker exec "$(of "web-$1" running)" nice python manage.py smoke nginx:8080; }
 
 # retire SLOT: its servers end what they have begun and send live pages away; the containers stay, for a rollback.
 retire() {
     local containers
     containers=$(in_slot "$1" running)
-    # shellcheck disable=SC2086  (one word for each container)
+    # shellcheck disable=SC2086
     [ -z "$containers" ] || quietly docker stop $containers
 }
 
