@@ -24,7 +24,8 @@ COPY docker/probe.py docker/
 COPY manage.py gunicorn.conf.py ./
 COPY wisheasy wisheasy
 COPY apps apps
-RUN python -m compileall -q .
+# Whatever the umask of the clone was.
+RUN chmod -R a+rX . && python -m compileall -q .
 
 # Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.
 FROM project AS static
@@ -36,7 +37,7 @@ COPY --from=static /app/var/static var/static
 COPY nginx nginx
 COPY docker/edge docker/
 # The volume that is mounted there takes its owner from here.
-RUN install --directory --owner wisheasy --group wisheasy /edge
+RUN chmod -R a+rX nginx docker && install --directory --owner wisheasy --group wisheasy /edge
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "wisheasy.serving"]

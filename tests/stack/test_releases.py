@@ -136,6 +136,10 @@ def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for
             assert max(report.gaps, default=0) <= BACK_WITHIN
             assert seconds <= limit
         assert f"version {number} " in httpx.get(asgi.url).text
+        slot, _ = asgi.serves()
+        shown = asgi.run("make", "ps").stdout
+        assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
+        assert re.search(r"^(blue|green): a rollback leads here, asgi mode, version ", shown, re.MULTILINE)
     assert_no_wish_is_lost_or_doubled(asgi, load)
 
 
