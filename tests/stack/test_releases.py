@@ -36,6 +36,7 @@ class Drilled(Stack):
 
     def restore(self, original: Path) -> None:
         """Make the checkout what it was, but for .env."""
+        (self.folder / "docker-compose.override.yml").unlink(missing_ok=True)
         for name in ("apps", "wisheasy"):
             shutil.rmtree(self.folder / name)
             shutil.copytree(original / name, self.folder / name)
@@ -158,7 +159,21 @@ def add_migration(stack, operation):
     (folder / "9999_drill.py").write_text(MIGRATION.format(last=last, operation=operation))
 
 
+# A disk of 1 MB for backups; and something new in the image, or there would be no backup.
+SMALL_DISK = """
+services:
+  backup:
+    volumes: [{type: tmpfs, target: /var/lib/postgresql, tmpfs: {size: 1048576, mode: 0o1777}}]
+"""
+
+
+def fill_the_disk(stack):
+    (stack.folder / "docker-compose.override.yml").write_text(SMALL_DISK)
+    (stack.folder / "apps/new.py").touch()
+
+
 BAD = {
+    "has-no-room-for-its-backup": (fill_the_disk, "backup", "are free where backups lie"),
     "crashes-at-start": (
         lambda stack: stack.edit(
             "wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n"
