@@ -116,6 +116,27 @@ def test_a_budget_that_fits_passes():
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize(("slot", "fits"), [({}, True), ({"SLOT": "blue"}, False)], ids=["alone", "in-the-stack"])
+def test_in_the_stack_the_budget_is_for_two_versions_beside_each_other(slot, fits):
+    address = "postgres://u:p@localhost/d"
+    result = start("manage.py", "check", **GOOD, DATABASE_URL=address, WEB_CONCURRENCY="12", **slot)
+    assert (result.returncode == 0) == fits
+    assert ("The workers of both slots may open 96 connections" in result.stderr) != fits
+
+
+@pytest.mark.parametrize(
+    ("site", "refused"),
+    [("https://www.example.com", True), ("http://localhost:8080", False)],
+    ids=["public", "loopback"],
+)
+def test_debug_on_a_public_address_is_refused(site, refused):
+    result = start(
+        "manage.py", "check", "--deploy", "--fail-level", "ERROR", **GOOD, SITE_URL=site, DEBUG="1"
+    )  # fmt: skip
+    assert (result.returncode != 0) == refused
+    assert ("ops.E003" in result.stderr) == refused
+
+
 @pytest.mark.parametrize("mode", ["wsgi", "asgi", "hybrid"])
 def test_the_deployment_check_is_silent_for_a_proper_address(mode):
     result = start(

@@ -45,6 +45,20 @@ def check_connection_budget(app_configs, **kwargs):
 
 
 @register(Tags.security, deploy=True)
+def check_debug(app_configs, **kwargs):
+    """Django's own check of DEBUG is a warning, which stops no release."""
+    if not settings.DEBUG or settings.ALLOWED_HOSTS == settings.LOOPBACK_HOSTS:
+        return []
+    return [
+        Error(
+            f"DEBUG=1 on SITE_URL={settings.SITE_URL}: whoever meets an error there is shown code and settings.",
+            hint="Remove DEBUG from .env, or set SITE_URL to an address of this machine alone.",
+            id="ops.E003",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
 def check_public_address(app_configs, **kwargs):
     if urlsplit(settings.SITE_URL).scheme == "https" or settings.ALLOWED_HOSTS == settings.LOOPBACK_HOSTS:
         return []
