@@ -7,12 +7,19 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.ops.management.commands import migrate_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no advisory locks")
+
+
+@pytest.fixture(autouse=True)
+def closed_connection():
+    """The command's process ends, and with it what it has set for its session."""
+    yield
+    connection.close()
 
 
 @pytest.fixture
@@ -99,6 +106,24 @@ def test_one_that_waits_migrates_when_the_first_is_done(migrations, another_proc
     monkeypatch.setattr(migrate_once.Command, "lock", lock_when_the_other_ends)
     call_command("migrate_once", wait=5, stdout=StringIO())
     assert migrations == [True]
+
+
+@on_postgresql
+def test_a_migration_gives_up_on_a_table_that_is_locked_with_a_sentence(monkeypatch):
+    def lock_a_table(*args, **options):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE django_migrations")
+
+    monkeypatch.setattr(migrate_once, "call_command", lock_a_table)
+    monkeypatch.setattr(migrate_once, "TABLE_LOCK_TIMEOUT", 1)
+    with closing(connection.copy()) as other:
+        other.settings_dict["OPTIONS"].pop("pool", None)
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE django_migrations")
+        with pytest.raises(CommandError, match="A migration waited more than 1 s for a table"):
+            call_command("migrate_once", stdout=StringIO())
+        other.rollback()
 
 
 @pytest.mark.parametrize("mode", ["wsgi", "asgi"])
