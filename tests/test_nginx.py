@@ -1,5 +1,7 @@
 """The files in nginx/, held to the code and to each other without starting anything."""
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -31,7 +33,12 @@ def proxied():
 
 
 def directives(text, name):
-    return re.findall(rf"^\s*{name} ([^;]+);", text, re.MULTILINE)
+    return re.findall(rf"^\s*{name} ((?:\"[^\"]*\"|[^;\"])+);", text, re.MULTILINE)
+
+
+def added_headers(location):
+    found = (value.removesuffix(" always").split(" ", 1) for value in directives(locations()[location], "add_header"))
+    return {name: value.strip('"') for name, value in found}
 
 
 def test_the_five_addresses_are_routed():
@@ -119,10 +126,35 @@ def test_buffering_is_off_for_event_streams_alone():
     assert "text/event-stream" not in FILES["snippets/gzip.conf"]
 
 
-@pytest.mark.parametrize("name", [name for name, body in locations().items() if "add_header" in body])
-def test_a_location_that_adds_headers_adds_the_security_headers_too(name):
-    added = [value.split(" ", 1)[0] for value in directives(locations()[name], "add_header")]
-    assert {"X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"} <= set(added)
+def test_a_file_has_the_same_headers_from_nginx_as_from_whitenoise(settings):
+    added = added_headers("/static/")
+    del added["Cache-Control"]
+    assert added == settings.STATIC_HEADERS
+
+
+def test_an_error_page_of_nginx_has_the_headers_of_a_file_and_may_use_its_own_style_besides(settings):
+    hashes = {
+        base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        for page in (NGINX / "errors").glob("*.html")
+        for style in re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL)
+    }
+    styles = "".join(f" 'sha256-{each}'" for each in sorted(hashes))
+    expected = dict(settings.STATIC_HEADERS)
+    first = "default-src 'none';"
+    expected["Content-Security-Policy"] = expected["Content-Security-Policy"].replace(
+        first, f"{first} style-src{styles};"
+    )
+    assert added_headers("/errors/").items() >= expected.items()
+
+
+def test_an_error_page_of_nginx_has_neither_scripts_nor_style_attributes():
+    for page in (NGINX / "errors").glob("*.html"):
+        assert not re.search(r"<script|\sstyle=|\son\w+=|javascript:", page.read_text()), page
+
+
+def test_headers_are_added_to_errors_too_but_not_how_long_a_file_is_kept():
+    added = [value for body in locations().values() for value in directives(body, "add_header")]
+    assert [value for value in added if not value.endswith(" always")] == ["Cache-Control $static_cache_control"]
 
 
 def test_nginx_adds_no_header_to_what_django_answers():

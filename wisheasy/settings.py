@@ -255,6 +255,7 @@ STATIC_ROOT = VAR_DIR / "static"
 # near it. Nginx says the same in nginx/snippets/static.conf.
 STATIC_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": SECURE_CROSS_ORIGIN_OPENER_POLICY,
     "Cross-Origin-Resource-Policy": SECURE_CROSS_ORIGIN_RESOURCE_POLICY,
     "Referrer-Policy": SECURE_REFERRER_POLICY,
     "X-Content-Type-Options": "nosniff",

@@ -13,6 +13,7 @@ from wisheasy.serving.handler import Handler
 from wisheasy.serving.threads import RequestExecutor
 
 BUILT_IN = [
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -22,7 +22,8 @@ SIMPLE = [
     "sync", "async", "slashed/", "slashed", "cookies", "stream-sync", "stream-async", "file", "redirect", "nowhere",
     "raise-404", "raise-404-async", "raise-403", "raise-403-async", "raise-400", "raise-400-async", "raise-500",
     "raise-500-async", "token", "session", "session-async", "message-add", "message-read", "language",
-    "language-async", "user", "user-async", "template-async", "form", "queries", "trail", "trail-async", "nothing",
+    "language-async", "user", "user-async", "template-async", "nonce", "no-policy", "form", "queries", "trail",
+    "trail-async", "nothing",
 ]  # fmt: skip
 
 
@@ -82,6 +83,8 @@ async def test_the_technical_pages_say_the_same(threads, settings, path):
         pages.append(
             (status(answer), header(answer, "content-type"), " ".join(title.split()), "of the view" in body(answer))
         )
+        # They bring their own styles and scripts.
+        assert header(answer, "content-security-policy") == []
     assert pages[0] == pages[1]
 
 
@@ -90,14 +93,12 @@ async def test_the_technical_pages_say_the_same(threads, settings, path):
     [
         "django.middleware.gzip.GZipMiddleware",
         "django.middleware.http.ConditionalGetMiddleware",
-        "django.middleware.csp.ContentSecurityPolicyMiddleware",
         "django.contrib.auth.middleware.LoginRequiredMiddleware",
         "django.middleware.cache.UpdateCacheMiddleware",
     ],
 )
 async def test_the_other_built_in_middleware_do_the_same(threads, settings, middleware):
     settings.MIDDLEWARE = [*BUILT_IN, middleware] if "auth" in middleware else [middleware, *BUILT_IN]
-    settings.SECURE_CSP = {"default-src": ["'self'"]}
     for path in ("/sync", "/async", "/stream-async", "/file"):
         first, _ = await both(
             threads,
@@ -105,6 +106,21 @@ async def test_the_other_built_in_middleware_do_the_same(threads, settings, midd
             {"path": path, "headers": {"if-none-match": "*"}},
         )
         assert status(first) in (200, 302)
+
+
+async def test_the_policy_names_a_nonce_where_the_page_has_asked_for_one(threads):
+    with_one, without, overridden = await both(threads, {"path": "/nonce"}, {"path": "/async"}, {"path": "/no-policy"})
+    assert "script-src 'nonce-*'" in header(with_one, "content-security-policy")[0]
+    assert body(with_one) == '<script nonce="*"></script>'
+    (policy,) = header(without, "content-security-policy")
+    assert policy.startswith("default-src 'none'; ")
+    assert "script-src" not in policy
+    assert header(overridden, "content-security-policy") == []
+
+
+async def test_no_two_pages_have_the_same_nonce(threads):
+    client = Client(Handler(threads))
+    assert len({(await client.ask("/nonce"))[1]["body"] for _ in range(3)}) == 3
 
 
 async def test_a_cached_response_keeps_its_etag(threads, settings):

@@ -14,8 +14,9 @@ from django.http import HttpResponse
 
 from apps.accounts.models import User
 from wisheasy.serving.handler import Handler
+from wisheasy.settings import MIDDLEWARE
 
-from .client import BOUND, Client, after, body, header, settled, status
+from .client import BOUND, BUILT_IN, Client, after, body, header, settled, status
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -36,7 +37,9 @@ async def test_a_middleware_finds_what_it_left_on_its_thread(threads, settings, 
         assert body(answer) == "kept"
 
 
-async def test_a_page_that_waits_for_nothing_takes_no_thread(threads):
+@pytest.mark.parametrize("middleware", [BUILT_IN, MIDDLEWARE], ids=["built-in", "settings"])
+async def test_a_page_that_waits_for_nothing_takes_no_thread(threads, settings, middleware):
+    settings.MIDDLEWARE = middleware
     # A cache that this process has used is closed at the end of each request; one in memory has nothing to close.
     cache.set("used", True)
     assert status(settled(await Client(Handler(threads)).ask("/async"))) == 200

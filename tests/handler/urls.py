@@ -15,6 +15,7 @@ from django.template import engines
 from django.template.response import TemplateResponse
 from django.urls import include, path
 from django.utils.translation import get_language, gettext
+from django.views.decorators.csp import csp_override
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.accounts.models import User
@@ -140,6 +141,16 @@ async def template_async(request):
     return TemplateResponse(request, template, {"number": 42})
 
 
+async def nonce(request):
+    template = engines["django"].from_string("<script {% csp_nonce_attr %}></script>")
+    return TemplateResponse(request, template)
+
+
+@csp_override({})
+async def no_policy(request):
+    return HttpResponse("no policy")
+
+
 def form(request):
     class Form(forms.Form):
         name = forms.CharField(max_length=3)
@@ -229,6 +240,8 @@ urlpatterns = [
     url("user", user),
     url("user-async", user_async),
     url("template-async", template_async),
+    url("nonce", nonce),
+    url("no-policy", no_policy),
     url("form", form),
     url("atomic", atomic),
     url("queries", queries),

@@ -1,8 +1,11 @@
 """The page in a real browser."""
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+
+from tests.test_headers import assert_closed
 
 
 @pytest.fixture
@@ -117,3 +120,7 @@ def test_the_page_makes_no_noise_in_the_console(browser, lab):
     send(page, "stream", "async", 2)
     page.close()
     assert noise == []
+
+
+def test_the_page_is_closed_as_every_other_and_names_its_script_with_another_nonce_each_time(lab):
+    assert len({assert_closed(httpx.get(f"{lab.url}/lab/")) for _ in range(3)} - {None}) == 3

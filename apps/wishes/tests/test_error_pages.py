@@ -40,4 +40,6 @@ def test_a_failing_view_is_answered_in_the_language_of_the_visitor(cast, monkeyp
 
     monkeypatch.setattr(Wish.objects.all().__class__, "board", fail)
     client = Client(raise_request_exception=False, headers={"Accept-Language": "ko"})
-    assertContains(client.get("/"), "문제가 생겼습니다", status_code=500)
+    response = client.get("/")
+    assertContains(response, "문제가 생겼습니다", status_code=500)
+    assert response["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'; ")
