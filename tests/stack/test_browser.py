@@ -103,3 +103,43 @@ def test_the_page_makes_no_noise_in_the_console(stack, new_page):
     page.goto("/")
     expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
     assert noise == []
+
+
+def test_nothing_that_the_site_does_is_against_its_own_policy(stack, new_page, name):
+    page = new_page("about:blank")
+    violations = []
+
+    def note(violation):
+        violations.append(violation)
+
+    page.expose_function("violated", note)
+    page.add_init_script(
+        "document.addEventListener('securitypolicyviolation', (event) =>"
+        " violated(`${location.pathname}: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))"
+    )
+    page.on("console", lambda message: note(message.text) if "Policy" in message.text else None)
+    sign_up(page, name)
+    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
+    post(page, f"allowed in {stack.mode}")
+    # The style element of the page: one's own wish has the owner's buttons, and no cheer.
+    expect(wish(page, f"allowed in {stack.mode}").get_by_role("button", name="Mark as granted")).to_be_visible()
+    expect(wish(page, f"allowed in {stack.mode}").locator(".cheer")).to_be_hidden()
+    page.goto("/nothing-here")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("body.signed-out")).to_be_visible()
+    page.goto("/accounts/sign-in")
+    page.goto("/admin/login/")
+    # A script of the admin has run.
+    expect(page.locator("html")).to_have_attribute("data-theme", re.compile("."))
+    assert violations == []
+    # What somebody else puts into the page does nothing, and would have been seen.
+    page.evaluate(
+        """() => {
+            document.body.insertAdjacentHTML("beforeend", '<i style="color: red"></i>');
+            document.body.append(Object.assign(document.createElement("script"), { text: "window.foreign = 1" }));
+        }"""
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate("window.foreign") is None
+    assert any("script-src" in each for each in violations)
+    assert any("style-src" in each for each in violations)
