@@ -27,8 +27,8 @@ LOOK_EVERY = 4
 HEARTBEAT = 20
 # A server that stops sends its readers away one after the other, lest all come back in the same moment: so many a
 # second, or as many as it takes to be done after so many seconds.
-SENT_AWAY_A_SECOND = 100
-SENT_AWAY_WITHIN = 2
+SENT_AWAY_A_SECOND = 40
+SENT_AWAY_WITHIN = 3
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "Hub"]] = WeakKeyDictionary()
 
