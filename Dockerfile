@@ -27,9 +27,10 @@ COPY apps apps
 # Whatever the umask of the clone was.
 RUN chmod -R a+rX . && python -m compileall -q .
 
-# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.
+# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone; the
+# lab's files are there for whoever turns it on later.
 FROM project AS static
-RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
+RUN LAB=1 SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
 
 FROM project

@@ -153,6 +153,12 @@ def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
     assert "color" in response.text
 
 
+def test_the_lab_has_its_files_for_whoever_turns_it_on(stack):
+    manifest = stack.compose("exec", "-T", f"web-{stack.slot()}", "cat", "var/static/staticfiles.json").stdout
+    for name in ("lab/lab.css", "lab/lab.js"):
+        assert get(stack, f"/static/{json.loads(manifest)['paths'][name]}").status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/static/nothing.css", "/static/", "/static/..%2f..%2fmanage.py", "/static/%00"])
 def test_what_is_no_static_file_is_refused(stack, path):
     assert get(stack, path).status_code in (400, 404)
@@ -189,6 +195,7 @@ def test_no_migration_is_left_to_run(stack):
 def test_compose_alone_does_the_same_as_make(stack):
     result = stack.run("docker", "compose", "up", "--detach", "--wait")
     made_anew = set(re.findall(rf"{stack.project}-(\S+)-1 +Recreated", result.stderr))
+    assert "level=warning" not in result.stderr
     # They run once, each time.
     assert made_anew <= {"migrate", "edge"}
     assert get(stack, "/healthz/ready").json()["mode"] == stack.mode
