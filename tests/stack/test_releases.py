@@ -183,6 +183,11 @@ BAD = {
         "check",
         "ops.E002",
     ),
+    "does-not-pass-its-own-test-when-it-serves": (
+        lambda stack: stack.edit("apps/ops/management/commands/smoke.py", "self.check_page()", "raise OSError(1)"),
+        "smoke",
+        "gave no answer: OSError(1)",
+    ),
     "can-not-be-built": (
         lambda stack: stack.edit("wisheasy/settings.py", "env.stop_on_faults()", "raise SystemExit('drill')"),
         "image",
