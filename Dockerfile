@@ -13,8 +13,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # The project and its user, who may write nothing of it. Nothing can be installed in it.
 FROM python:${PYTHON_VERSION}-slim AS project
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
-    && groupadd --gid 10001 wisheasy \
-    && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin wisheasy
+    && groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin app
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BIND_ADDRESS=0.0.0.0
@@ -27,18 +27,25 @@ COPY apps apps
 # Whatever the umask of the clone was.
 RUN chmod -R a+rX . && python -m compileall -q .
 
-# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone; the
-# lab's files are there for whoever turns it on later.
+# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.
 FROM project AS static
-RUN LAB=1 SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
+# only with lab
+# Its files are there for whoever turns it on later.
+ENV LAB=1
+# end of lab
+RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
 
 FROM project
 COPY --from=static /app/var/static var/static
 COPY nginx nginx
 COPY docker/edge docker/
-# The volume that is mounted there takes its owner from here.
-RUN chmod -R a+rX nginx docker && install --directory --owner wisheasy --group wisheasy /edge
+# What a host releases this image with; docker/receive takes it from here.
+COPY Makefile docker-compose.yml .env.example /host/
+COPY nginx/upstreams /host/nginx/upstreams
+COPY docker /host/docker
+# The volumes that are mounted there take their owner from here.
+RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /edge /certificates
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "wisheasy.serving"]

@@ -7,8 +7,10 @@ import pytest
 # The environment of the person who runs the tests decides nothing but the services: DATABASE_URL and REDIS_URL, where
 # `make e2e` runs these tests once more on PostgreSQL and Redis.
 for name in (
-    "UPSTREAM", "SITE_URL", "DEBUG", "LAB", "PORT", "BIND_ADDRESS", "WEB_CONCURRENCY", "WEB_THREADS", "SERVING_STOCK",
-    "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE",
+    "LAB",  # only with lab
+    "UPSTREAM", "SITE_URL", "DEBUG", "PORT", "BIND_ADDRESS", "WEB_CONCURRENCY", "WEB_THREADS", "SERVING_STOCK",
+    "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "REDIS_URL_FILE", "TRUSTED_PROXIES", "HTTP3",
+    "LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS",
 ):  # fmt: skip
     os.environ.pop(name, None)
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
@@ -17,7 +19,7 @@ os.environ["SERVER_MODE"] = "asgi"
 os.environ["DJANGO_SETTINGS_MODULE"] = "wisheasy.settings"
 django.setup()
 
-from tests.servers import EMBEDDED_MODES, serve  # noqa: E402
+from tests.servers import EMBEDDED_MODES, Server, serve, started  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +41,36 @@ def server(request, tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="session", params=EMBEDDED_MODES)
+def notes_server(request, tmp_path_factory):
+    """The same with a topic that is there whatever applications there are (tests/notes)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with serve(request.param, folder, DJANGO_SETTINGS_MODULE="tests.notes.settings") as server:
+        yield server
+
+
+def pytest_runtest_setup(item):
+    started.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With a failure, the end of the log of each server that the test has used."""
+    report = yield
+    if report.failed:
+        given = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Server)]
+        for server in dict.fromkeys([*given, *started]):
+            report.sections.append((f"Log of the server in {server.mode} mode", server.last_lines()))
+    return report
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out the modes that a test does not speak of: @pytest.mark.modes("asgi", "hybrid")."""
     left_out = []
     for item in items:
-        params = getattr(item, "callspec", None) and item.callspec.params
-        mode = params and (params.get("server") or params.get("stack"))
-        if (mark := item.get_closest_marker("modes")) and mode not in mark.args:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        modes = {params[name] for name in ("server", "notes_server", "stack") if name in params}
+        if (mark := item.get_closest_marker("modes")) and not modes & set(mark.args):
             left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -1,14 +1,17 @@
 """How Gunicorn serves the project, on a laptop as in production: `gunicorn` alone, started in this folder, reads it."""
 
 import gc
+import io
 import os
 import resource
 import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
+from gunicorn import glogging
+
 # The settings read the environment, and stop here, before any worker is forked, when something in it is wrong.
-from wisheasy import settings
+from wisheasy import logs, settings
 from wisheasy.serving import timeouts
 
 wsgi_app = settings.SERVER.application
@@ -27,8 +30,7 @@ forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
 limit_request_line = 8190
 
 # The project is loaded once and its memory shared by all workers.
-preload_app = not settings.DEBUG
-reload = settings.DEBUG
+preload_app = True
 # Workers are replaced now and then, not all at once, so that a slow leak never grows large.
 max_requests = 20_000
 max_requests_jitter = 5_000
@@ -41,19 +43,41 @@ control_socket_disable = True
 accesslog = None if settings.FORWARDED_ALLOW_IPS else "-"
 
 
+def between_requests(record):
+    """Of a request, Gunicorn only writes exceptions. The rest it writes between two, or of one that it cannot read,
+    while its thread still has the id of the last."""
+    if not record.exc_info:
+        record.request_id = ""
+    return True
+
+
+class Logger(glogging.Logger):
+    """Gunicorn's lines, and with them Uvicorn's, in the shape of all others (wisheasy/logs.py)."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        self.error_log.addFilter(between_requests)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.formatter(handler.stream))
+        for handler in self.access_log.handlers:
+            # A line of these has its own time in it.
+            handler.setFormatter(logs.formatter(handler.stream, plain="%(message)s"))
+
+
+logger_class = Logger
+
+
 def on_starting(server):
     """Refuse to start with a configuration that Django's system checks call an error."""
     # Each open page is an open file. Some engines start containers with a soft limit of 1024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if not preload_app:
-        # Reload: what the master has imported, a new worker would not read again.
-        return
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
     try:
-        call_command("check")
+        # What it finds goes to stderr. That it found nothing would be the one line that is no JSON.
+        call_command("check", stdout=io.StringIO())
     except SystemCheckError as error:
         sys.exit(str(error))
 

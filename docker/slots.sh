@@ -49,6 +49,12 @@ finish() {
 
 now() { date +%s.%N; }
 
+# Is the site served by https?
+is_https() { case $(docker/setting SITE_URL) in https://*) ;; *) return 1 ;; esac; }
+
+# The site's own address, of those that SITE_URL names.
+site() { docker exec "$(of "web-$1")" printenv SITE_URL | cut -d , -f 1; }
+
 # What a command says matters only where it fails.
 quietly() {
     local said
@@ -68,13 +74,22 @@ of() {
         --filter "label=com.docker.compose.service=$1" ${2:+--filter "status=$2"}
 }
 
-# in_slot SLOT [STATE]: its containers.
+# in_slot SLOT [STATE]: its containers: of web, of live in hybrid mode, and of whatever else is there once for each slot.
 in_slot() {
-    of "web-$1" "${2:-}"
-    of "live-$1" "${2:-}"
+    docker ps --all --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.oneoff=False" \
+        --format '{{.ID}} {{.Label "com.docker.compose.service"}}' ${2:+--filter "status=$2"} | sed -n "s/ .*-$1\$//p"
 }
 
-mode_of() { docker inspect --format '{{index .Config.Labels "wisheasy.mode"}}' "$(of "web-$1" | head -n 1)"; }
+mode_of() {
+    docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(of "web-$1" | head -n 1)" | sed -n 's/^SERVER_MODE=//p'
+}
+
+# runs_with_other_settings SERVICE: than docker-compose.yml and .env say now?
+runs_with_other_settings() {
+    local wanted
+    wanted=$(docker compose config --hash "$1" | cut -d ' ' -f 2)
+    [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$1")")" != "$wanted" ]
+}
 
 # healthy CONTAINER…: are there any, and all of them healthy?
 healthy() {
@@ -85,6 +100,12 @@ healthy() {
 favour_visitors() { quietly docker update --cpu-shares 256 "$@"; }
 serve_visitors() { quietly docker update --cpu-shares 1024 "$@"; }
 
+# A container for one command, as closed as the services are.
+run_closed() {
+    docker run --rm --network none --read-only --cap-drop ALL --security-opt no-new-privileges:true --pids-limit 64 \
+        --memory 256m "$@"
+}
+
 # The folder of /edge to which the link `current` or `previous` leads; empty where there is none.
 linked() {
     local nginx
@@ -92,15 +113,15 @@ linked() {
     if [ -n "$nginx" ]; then
         docker exec "$nginx" readlink "/edge/$1" || true
     elif docker volume inspect "${project}_edge" >/dev/null 2>&1; then
-        docker run --rm --network none --volume "${project}_edge:/edge:ro" --entrypoint readlink nginx:1.30 "/edge/$1" || true
+        run_closed --volume "${project}_edge:/edge:ro" --user 101:101 --entrypoint readlink nginx:1.30 "/edge/$1" || true
     fi
 }
 
 # --- Nginx ---
 
-# edge SLOT VERB: docker/edge, with the image of that slot.
+# edge SLOT VERB: docker/edge, with the image of that slot; to publish takes the settings as well.
 edge() {
-    quietly docker run --rm --network none --volume "${project}_edge:/edge" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
+    quietly run_closed --volume "${project}_edge:/edge" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
         "$project:$1" docker/edge "$2"
 }
 
@@ -118,7 +139,7 @@ introduce() {
     done; echo 'Nginx does not reach the servers of $1 within 10 s.'; exit 1" || return 1
     # The first requests of a worker wait for templates to be read and connections to be made. Let it not be visitors.
     quietly docker exec "$nginx" curl -s -o /dev/null --max-time 10 --parallel --parallel-max 8 \
-        -H "Host: $(docker exec "$(of "web-$1")" printenv SITE_URL | sed 's|.*://||')" 'http://127.0.0.1:8082/?[1-64]' || true
+        -H "Host: $(site "$1" | sed 's|.*://||')" 'http://127.0.0.1:8082/?[1-64]' || true
     # shellcheck disable=SC2046
     serve_visitors $(in_slot "$1")
 }
@@ -130,7 +151,7 @@ turn_to() {
 }
 
 # smoke SLOT: asks through Nginx whether it is this slot that serves, in its mode.
-smoke() { quietly docker exec "$(of "web-$1" running)" nice python manage.py smoke nginx:8080; }
+smoke() { quietly docker exec "$(of "web-$1" running)" nice python manage.py smoke nginx; }
 
 # retire SLOT: its servers end what they have begun and send live pages away; the containers stay, for a rollback.
 retire() {

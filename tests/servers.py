@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ PASSWORD = secrets.token_urlsafe(16)
 class Server:
     """A running server: its `mode`, its `url`, the `log` file it writes, and the `pid` of Gunicorn's master."""
 
+    topic = "notes"
+
     def __init__(self, mode: str, url: str, log: Path | None = None, pid: int | None = None):
         self.mode = mode
         self.url = url
@@ -32,8 +35,8 @@ class Server:
     def pushes(self) -> bool:
         return self.mode != "wsgi"
 
-    def socket_url(self, query: str = "", topic: str = "wishes") -> str:
-        return f"{self.url.replace('http', 'ws', 1)}/live/{topic}/ws{query}"
+    def socket_url(self, query: str = "", topic: str | None = None) -> str:
+        return f"{self.url.replace('http', 'ws', 1)}/live/{topic or self.topic}/ws{query}"
 
     def client(self, **options) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, **options)
@@ -42,6 +45,10 @@ class Server:
     def member(self):
         with self.client() as client:
             yield Member(client)
+
+    def last_lines(self) -> str:
+        """The end of its log: a test that fails shows it (conftest.py)."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:]) if self.log else ""
 
 
 class Member:
@@ -60,6 +67,7 @@ class Member:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.client.get(page).text)[1]
         return self.client.post(path, data={**(data or {}), "csrfmiddlewaretoken": token}, follow_redirects=True)
 
+    # only with wishes
     def wish(self, text: str) -> int:
         """Post a wish and return its number."""
         response = self.send("/wishes/", {"text": text})
@@ -69,6 +77,25 @@ class Member:
         assert text in response.text
         return int(number[1])
 
+    # end of wishes
+
+
+def copy_of_the_clone(folder: Path) -> Path:
+    """What a clone has: every file that Git tracks or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+# The servers that the present test has started.
+started: list[Server] = []
+
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -77,8 +104,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serve(mode: str, folder: Path, root: Path = ROOT, **variables: str):
-    """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`."""
+def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **variables: str):
+    """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`. Not to
+    `prepare` it is for a folder where it was served before."""
     port = free_port()
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY")},
@@ -87,7 +115,7 @@ def serve(mode: str, folder: Path, root: Path = ROOT, **variables: str):
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         **variables,
     }
-    for command in (["migrate"], ["collectstatic", "--noinput"]):
+    for command in (["migrate"], ["collectstatic", "--noinput"]) if prepare else ():
         subprocess.run(
             [sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True
         )
@@ -98,6 +126,7 @@ def serve(mode: str, folder: Path, root: Path = ROOT, **variables: str):
         )
     try:
         server = Server(mode, f"http://127.0.0.1:{port}", log, process.pid)
+        started.append(server)
         wait_until_ready(server, process)
         yield server
     finally:

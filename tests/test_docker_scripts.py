@@ -1,6 +1,7 @@
 """The scripts that start the stack, up to where Docker begins: a program of the test's own stands in for it."""
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# The secrets that come from elsewhere: there is nothing to make them of.
+EMPTY = re.findall(r"^secret (\w+) \w+ ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
 GOOD_DOCKER = """
 case "$*" in
     info*) exit 0 ;;
@@ -25,7 +28,8 @@ def project(tmp_path):
     """A copy of what the scripts need, in a folder of its own."""
     for path in ("docker", "nginx/upstreams"):
         shutil.copytree(ROOT / path, tmp_path / path)
-    shutil.copy(ROOT / ".env.example", tmp_path)
+    for name in (".env.example", "docker-compose.yml", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
 
@@ -51,6 +55,9 @@ def run(project, tmp_path_factory):
             "cat",
             "mv",
             "rm",
+            "mkdir",
+            "chmod",
+            "make",
             "od",
             "tr",
             "cmp",
@@ -77,34 +84,102 @@ def variables(project):
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def test_configure_makes_an_env_file_with_secrets_that_only_the_owner_reads(run, project):
-    assert run("docker/configure", "SERVER_MODE=asgi").returncode == 0
-    made = variables(project)
-    assert made["SERVER_MODE"] == "asgi"
-    assert len(made["SECRET_KEY"]) == 64
-    assert len(made["POSTGRES_PASSWORD"]) == 48
-    assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
+def secrets(project):
+    return {path.name: path.read_text().removesuffix("\n") for path in (project / "secrets").iterdir()}
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_configure_makes_an_env_file_and_a_folder_of_secrets_that_only_the_owner_reads(run, project):
+    result = run("docker/configure", "SERVER_MODE=asgi", "POSTGRES_DB=another")
+    assert (result.returncode, result.stderr, len(result.stdout.splitlines())) == (0, "", 1)
+    assert variables(project)["SERVER_MODE"] == "asgi"
+    made = secrets(project)
+    postgres, redis = made["postgres_password"], made["redis_password"]
+    assert (len(made["secret_key"]), len(postgres), len(redis)) == (64, 48, 48)
+    assert made["database_url"] == f"postgres://wisheasy:{postgres}@postgres:5432/another"
+    assert made["redis_url"] == f"redis://app:{redis}@redis:6379/0"
+    assert "backup_s3_secret" in EMPTY
+    assert {made[name] for name in EMPTY} == {""}
+    assert (mode(project / ".env"), mode(project / "secrets")) == (0o600, 0o700)
+    # The users of the containers have to read them.
+    assert {mode(path) for path in (project / "secrets").iterdir()} == {0o644}
+    assert not [value for value in made.values() if value and value in (project / ".env").read_text()]
 
 
 def test_configure_makes_other_secrets_each_time(run, project):
     run("docker/configure")
-    first = variables(project)
-    (project / ".env").unlink()
+    first = secrets(project)
+    shutil.rmtree(project / "secrets")
     run("docker/configure")
-    assert variables(project)["SECRET_KEY"] != first["SECRET_KEY"]
-    assert variables(project)["POSTGRES_PASSWORD"] != first["POSTGRES_PASSWORD"]
+    assert {name for name, value in secrets(project).items() if value == first[name]} == set(EMPTY)
+
+
+@pytest.mark.parametrize("names", [["redis_password", "postgres_password"], ["redis_url", "database_url"]], ids=str)
+def test_configure_makes_a_secret_that_is_missing_fit_those_that_are_there(run, project, names):
+    run("docker/configure")
+    before = secrets(project)
+    for name in names:
+        (project / "secrets" / name).unlink()
+    result = run("docker/configure")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(result.stdout.removeprefix("Made ").removesuffix(".\n").split(", ")) == {f"secrets/{n}" for n in names}
+    assert secrets(project) == before
 
 
 def test_configure_changes_nothing_but_what_it_is_told_to(run, project):
-    (project / ".env").write_text("# mine\nSERVER_MODE=wsgi\nSECRET_KEY='a$b&c'\nMORE=1\n")
-    assert run("docker/configure", "SERVER_MODE=hybrid").returncode == 0
-    assert (project / ".env").read_text() == "# mine\nSERVER_MODE=hybrid\nSECRET_KEY='a$b&c'\nMORE=1\n"
+    run("docker/configure")
+    before = secrets(project)
+    (project / ".env").write_text("# mine\nSERVER_MODE=wsgi\nMORE='a$b&c'\n")
+    result = run("docker/configure", "SERVER_MODE=hybrid")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert (project / ".env").read_text() == "# mine\nSERVER_MODE=hybrid\nMORE='a$b&c'\n"
+    assert secrets(project) == before
 
 
 def test_configure_adds_a_variable_where_an_env_file_has_none(run, project):
-    (project / ".env").write_text("SECRET_KEY=x\n")
+    (project / ".env").write_text("MORE=x\n")
     run("docker/configure", "SERVER_MODE=asgi")
-    assert (project / ".env").read_text() == "SECRET_KEY=x\nSERVER_MODE=asgi\n"
+    assert (project / ".env").read_text() == "MORE=x\nSERVER_MODE=asgi\n"
+
+
+def test_configure_moves_the_secrets_of_an_env_file_to_files(run, project):
+    (project / ".env").write_text(
+        "# mine\nSECRET_KEY='a$b&c'\nPOSTGRES_PASSWORD=old\nDATABASE_URL=\nREDIS_URL=\"redis://r:1/2\"  \nMORE=1\n"
+    )
+    result = run("docker/configure")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "Moved SECRET_KEY, POSTGRES_PASSWORD, REDIS_URL from .env to secrets/, where they count from now on.",
+        f"Made {', '.join(f'secrets/{name}' for name in ['database_url', 'redis_password', *EMPTY])}.",
+    ]
+    made = secrets(project)
+    assert (made["secret_key"], made["postgres_password"], made["redis_url"]) == ("a$b&c", "old", "redis://r:1/2")
+    assert made["database_url"] == "postgres://wisheasy:old@postgres:5432/wisheasy"
+    assert (project / ".env").read_text() == "# mine\nMORE=1\n"
+    assert run("docker/configure").stdout == ""
+    assert secrets(project) == made
+
+
+@pytest.mark.parametrize("line", ["REDIS_URL=redis://${HOST}:1", 'REDIS_URL="a\\"b"', "REDIS_URL=redis://r:1 # mine"])
+def test_configure_moves_no_secret_that_compose_reads_in_another_way(run, project, line):
+    (project / ".env").write_text(f"{line}\n")
+    result = run("docker/configure")
+    assert result.returncode == 1
+    assert result.stderr.startswith("REDIS_URL in .env has a $, a quotation mark or a comment in it: write ")
+    assert (project / ".env").read_text() == f"{line}\n"
+
+
+def test_configure_refuses_an_env_file_that_contradicts_a_secret(run, project):
+    run("docker/configure")
+    (project / ".env").write_text("DATABASE_URL=postgres://elsewhere/x\n")
+    result = run("docker/configure", "SERVER_MODE=asgi")
+    assert result.returncode == 1
+    assert result.stderr.startswith("DATABASE_URL in .env is not what secrets/database_url says")
+    assert len(result.stderr.splitlines()) == 1
+    assert variables(project)["DATABASE_URL"] == "postgres://elsewhere/x"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +217,10 @@ BAD = {
         'case "$*" in compose*) echo v2.23.3-desktop.2 ;; esac',
         "Docker Compose v2.23.3-desktop.2 is too old",
     ),
-    "volume-without-env": ('case "$*" in compose*) echo 5.0.0 ;; esac', "wisheasy_postgres holds a database"),
+    "volume-without-its-password": (
+        'case "$*" in compose*) echo 5.0.0 ;; esac',
+        "wisheasy_postgres holds a database whose password was in secrets/postgres_password",
+    ),
 }
 
 
@@ -155,6 +233,36 @@ def test_preflight_says_what_is_missing_in_one_sentence_and_leaves_nothing_behin
     assert sentence in result.stderr
     assert len((result.stdout + result.stderr).splitlines()) == 1
     assert not (project / ".env").exists()
+    assert not (project / "secrets").exists()
+
+
+def test_a_volume_whose_password_is_in_an_env_file_of_before_is_no_fault(run, project, free_port):
+    (project / ".env").write_text("POSTGRES_PASSWORD=old\n")
+    docker = BAD["volume-without-its-password"][0]
+    assert run("docker/preflight", "asgi", docker=docker, HTTP_PORT=free_port).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["make", "--silent", "backup"], ["make", "--silent", "backups"], ["docker/restore", "x"], ["docker/rollback"]],
+    ids=" ".join,
+)
+def test_what_starts_a_container_names_a_secret_that_is_missing(run, project, command):
+    run("docker/configure")
+    (project / "secrets/database_url").unlink()
+    result = run(*command)
+    assert result.returncode != 0
+    said = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
+    assert said == [
+        "secrets/database_url is missing: put it back, or let make up-wsgi, make up-asgi or make up-hybrid make what "
+        "is not there."
+    ]
+
+
+def test_an_image_without_a_name_is_not_published(run):
+    result = run("make", "publish")
+    assert result.returncode != 0
+    assert result.stderr.startswith("IMAGE is missing: say which name in which registry")
 
 
 @pytest.mark.parametrize("mode", ["asgy", "../x"])

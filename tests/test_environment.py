@@ -42,6 +42,7 @@ def test_every_fault_is_named_at_once(command):
         DATABASE_URL="postgres",
         REDIS_URL="localhost:6379",
         DEBUG="perhaps",
+        LIMIT_PAGES="-1",
     )
     assert result.returncode == 1
     assert result.stderr.strip().splitlines() == [
@@ -50,7 +51,8 @@ def test_every_fault_is_named_at_once(command):
         "DEBUG='perhaps' is wrong: expected 1 or 0.",
         "PORT='0' is wrong: expected a port number, 1 to 65535.",
         "SITE_URL='www.example.com' is wrong: expected an address without a path, such as https://www.example.com "
-        "or http://localhost:8080.",
+        "or http://localhost:8080, or several of one scheme with nothing but commas between them.",
+        "LIMIT_PAGES='-1' is wrong: expected requests a second, or 0 for no limit.",
         "DATABASE_URL is wrong: expected an address such as postgres://user:password@host:5432/name.",
         "REDIS_URL is wrong: expected an address such as redis://host:6379/0.",
         "WEB_CONCURRENCY='many' is wrong: expected a whole number of 1 or more.",
@@ -76,7 +78,14 @@ def test_an_empty_variable_counts_as_missing():
 
 
 @pytest.mark.parametrize(
-    "site", ["https://www.example.com", "http://localhost:8080", "http://[::1]:8000", "http://10.0.0.1"]
+    "site",
+    [
+        "https://www.example.com",
+        "http://localhost:8080",
+        "http://[::1]:8000",
+        "http://10.0.0.1",
+        "https://a.example,https://b.example:8443",
+    ],
 )
 def test_these_are_public_addresses(site):
     assert start("manage.py", "check", **GOOD, SITE_URL=site).returncode == 0
@@ -90,6 +99,9 @@ def test_these_are_public_addresses(site):
         "https://example.com/shop",
         "https://user@example.com",
         "https://example.com:x",
+        "https://example.com,http://example.org",
+        "https://example.com, https://example.org",
+        "https://example.com,",
     ],
 )
 def test_these_are_not_public_addresses(site):
@@ -142,7 +154,7 @@ def test_the_deployment_check_is_silent_for_a_proper_address(mode):
     result = start(
         "manage.py", "check", "--deploy", "--fail-level", "WARNING",
         SECRET_KEY=secrets.token_urlsafe(64), SITE_URL="https://www.example.com", SERVER_MODE=mode,
-        REDIS_URL="redis://localhost:6379/0",
+        REDIS_URL="redis://localhost:6379/0", FORWARDED_ALLOW_IPS="127.0.0.1",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
 

@@ -12,7 +12,6 @@ STORE = {
     "BACKUP_S3_ENDPOINT": "https://s3.example.com",
     "BACKUP_S3_BUCKET": "bucket/folder",
     "BACKUP_S3_KEY_ID": "key",
-    "BACKUP_S3_SECRET": "secret",
 }
 GOOD = 'echo "$*" >"$TMPDIR/asked"; echo "2026/11/21 10:00:00 INFO  : one.dump: Copied (new)" >&2'
 # As the real one says it.
@@ -27,10 +26,12 @@ exit 1
 
 @pytest.fixture
 def run(tmp_path):
-    def run(*command, rclone=GOOD, **variables):
+    def run(*command, rclone=GOOD, secret="secret\n", **variables):
+        (tmp_path / "secret").write_text(secret)
         (tmp_path / "rclone").write_text("#!/bin/sh\n" + rclone)
         (tmp_path / "rclone").chmod(0o755)
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "BACKUP_FOLDER": "/backups"}
+        environment["BACKUP_S3_SECRET_FILE"] = str(tmp_path / "secret")
         return subprocess.run(
             [ROOT / "docker/offsite", *command],
             env={**environment, **STORE, **variables}, capture_output=True, text=True, timeout=30, check=False,
@@ -56,6 +57,20 @@ def test_a_variable_that_is_missing_is_named(run, name):
     )
 
 
+def test_a_secret_that_is_missing_is_named(run):
+    result = run("now", secret="")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "secrets/backup_s3_secret is empty: put the secret of the key there, "
+        "or leave offsite out of COMPOSE_PROFILES.\n",
+    )
+
+
+def test_rclone_gets_the_secret_of_the_file(run, tmp_path):
+    run("now", rclone='echo "$RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY" >"$TMPDIR/told"', secret="a$b 'c\n")
+    assert (tmp_path / "told").read_text() == "a$b 'c\n"
+
+
 def test_the_first_complaint_of_rclone_is_the_reason(run, tmp_path):
     result = run("now", rclone=BAD)
     assert result.returncode == 1
@@ -63,6 +78,10 @@ def test_the_first_complaint_of_rclone_is_the_reason(run, tmp_path):
         "The store does not do it: one.dump: Failed to copy: NoSuchBucket: The specified bucket does not exist\n"
     )
     assert not (tmp_path / "copied").exists()
+
+
+def test_those_that_are_in_the_store_are_listed(run):
+    assert "one.dump" in run("list", rclone="echo one.dump").stdout
 
 
 def test_a_backup_that_is_not_in_the_store_is_no_empty_file(run):
@@ -80,4 +99,4 @@ def test_the_health_check_fails_when_nothing_was_copied_for_hours(run, tmp_path,
 def test_no_log_of_rclone_is_left(run, tmp_path):
     run("now")
     run("now", rclone=BAD)
-    assert {path.name for path in tmp_path.iterdir()} == {"rclone", "asked", "copied"}
+    assert {path.name for path in tmp_path.iterdir()} == {"rclone", "secret", "asked", "copied"}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.servers import ROOT, free_port
 
@@ -55,7 +58,7 @@ def test_nobody_is_believed_to_be_behind_a_proxy(server):
 
 def test_a_body_over_the_limit_is_answered_413(server):
     with server.member() as member:
-        response = member.send("/wishes/", {"text": "x" * 1_100_000})
+        response = member.send("/accounts/sign-out", {"next": "x" * 1_100_000})
     assert response.status_code == 413
 
 
@@ -97,17 +100,25 @@ def test_what_is_no_static_file_is_answered_404(server, path):
     assert get(server, path).status_code == 404
 
 
+@pytest.mark.modes("asgi")
+@pytest.mark.parametrize("path", ["/", "/live/notes/changes", "/live/", "/static/nothing"])
+def test_a_websocket_where_there_is_none_is_answered_404(server, path):
+    with pytest.raises(InvalidStatus) as refusal:
+        connect(server.url.replace("http", "ws", 1) + path)
+    assert refusal.value.response.status_code == 404
+
+
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(server):
     with server.member() as member:
-        number = member.wish("survives")
-    os.kill(workers(server)[0], signal.SIGKILL)
-    for _ in range(150):
-        try:
-            if f"wish-{number}" in get(server, "/").text:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+        os.kill(workers(server)[0], signal.SIGKILL)
+        for _ in range(150):
+            try:
+                # Still signed in: the account and the session are there.
+                if member.name in member.client.get("/").text:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
     raise AssertionError(f"The server did not come back within 15 s:\n{server.log.read_text()}")
 
 
@@ -150,7 +161,46 @@ def test_a_wrong_setting_stops_the_server_before_anything_is_made(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("target", ["run-wsgi", "run-asgi"])
+def test_make_serves_a_copy_of_the_repository(target, tmp_path):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    port = free_port()
+    process = subprocess.Popen(
+        ["make", target],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PORT": str(port)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        mode = target.removeprefix("run-")
+        assert (
+            process.stdout.readline() == f"wisheasy is up in {mode} mode: http://localhost:{port} (Ctrl+C stops it)\n"
+        )
+        wait_until_answered(f"http://localhost:{port}/")
+    finally:
+        # As Ctrl+C does.
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=40)
+
+
+def wait_until_answered(address):
+    for _ in range(150):
+        try:
+            assert httpx.get(address).status_code == 200
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"{address} is not answered within 15 s.")
+
+
 def test_make_alone_lists_every_command_of_the_makefile():
     listed = make("help", ROOT).stdout
-    targets = re.search(r"^\.PHONY: (.*)$", Path(ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    targets = " ".join(re.findall(r"^\.PHONY: (.*)$", Path(ROOT / "Makefile").read_text(), re.MULTILINE)).split()
     assert [target for target in targets if not re.search(rf"\b{target}\b", listed)] == []

@@ -4,6 +4,7 @@ import os
 from channels.routing import ProtocolTypeRouter
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
@@ -12,15 +13,19 @@ stock_application = get_asgi_application()
 
 from apps.live import hub  # noqa: E402
 from apps.live.routing import websocket_application  # noqa: E402
+from apps.live.sockets import nowhere  # noqa: E402
 from wisheasy.serving.handler import Handler  # noqa: E402
 from wisheasy.serving.static import StaticFiles  # noqa: E402
 from wisheasy.serving.threads import Threads  # noqa: E402
 
+# only with lab
 if settings.LAB:
     from apps.lab import routing as lab
 
     websocket_application.routes += lab.routes
-
+# end of lab
+# The last: Channels raises where no route fits, and any stranger can ask for anything.
+websocket_application.routes.append(re_path("", nowhere))
 
 threads = Threads(settings.SERVER.threads)
 

@@ -3,7 +3,9 @@
 `.env.example` is their manual. Missing and wrong variables stop the start with one line for each.
 """
 
+import ipaddress
 import os
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +22,11 @@ VAR_DIR = BASE_DIR / "var"
 # --- Environment ---
 
 
+def _are_origins(values: list[str]) -> bool:
+    """Are they all origins, and of one scheme?"""
+    return all(map(_is_origin, values)) and len({urlsplit(value).scheme for value in values}) == 1
+
+
 def _is_origin(value: str) -> bool:
     """Is it a scheme, a host and perhaps a port, with nothing before or behind them?"""
     parts = urlsplit(value)
@@ -28,9 +35,17 @@ def _is_origin(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_right and bare
 
 
+def _is_limit(value: int) -> bool:
+    return 0 <= value <= 1_000_000
+
+
+def _are_networks(values: list[str]) -> bool:
+    return all(map(ipaddress.ip_network, values))  # Not a network: ValueError.
+
+
 env = Environment()
 if (VAR_DIR / "secret_key").exists() and not os.environ.get("SECRET_KEY"):
-    # Made by `make run-…` for this machine alone. The stack has its own in .env.
+    # Made by `make run-…` for this machine alone. The stack has its own in secrets/.
     os.environ.setdefault("SECRET_KEY_FILE", str(VAR_DIR / "secret_key"))
 
 SERVER_MODE = env.read(
@@ -48,16 +63,26 @@ SECRET_KEY = env.read(
     secret=True,
 )
 DEBUG = env.read("bool", "DEBUG", "1 or 0", False)
-LAB = env.read("bool", "LAB", "1 or 0", False)
+LAB = env.read("bool", "LAB", "1 or 0", False)  # only with lab
 PORT = env.read("int", "PORT", "a port number, 1 to 65535", 8000, validate=lambda value: 0 < value < 65536)
 BIND_ADDRESS = env.read("str", "BIND_ADDRESS", "an address of this machine, such as 127.0.0.1", "127.0.0.1")
-SITE_URL = env.read(
-    "str",
+SITE_URLS = env.read(
+    "list",
     "SITE_URL",
-    "an address without a path, such as https://www.example.com or http://localhost:8080",
-    f"http://localhost:{PORT}",
-    validate=_is_origin,
+    "an address without a path, such as https://www.example.com or http://localhost:8080, or several of one scheme "
+    "with nothing but commas between them",
+    [f"http://localhost:{PORT}"],
+    validate=_are_origins,
 )
+TRUSTED_PROXIES = env.read(
+    "list", "TRUSTED_PROXIES", "networks with commas between them, such as 10.0.0.0/8", [], validate=_are_networks
+)
+HTTP3 = env.read("bool", "HTTP3", "1 or 0", False)
+LIMIT_PAGES = env.read("int", "LIMIT_PAGES", "requests a second, or 0 for no limit", 20, validate=_is_limit)
+LIMIT_LIVE = env.read("int", "LIMIT_LIVE", "requests a second, or 0 for no limit", 100, validate=_is_limit)
+LIMIT_SIGN_IN = env.read("int", "LIMIT_SIGN_IN", "attempts a minute, or 0 for no limit", 10, validate=_is_limit)
+LIMIT_SIGN_UP = env.read("int", "LIMIT_SIGN_UP", "attempts a minute, or 0 for no limit", 10, validate=_is_limit)
+LIMIT_CONNECTIONS = env.read("int", "LIMIT_CONNECTIONS", "a number, or 0 for no limit", 500, validate=_is_limit)
 DATABASE = env.read(
     "dj_db_url",
     "DATABASE_URL",
@@ -83,7 +108,11 @@ WEB_CONCURRENCY = env.read(
 WEB_THREADS = env.read("int", "WEB_THREADS", "a whole number of 1 or more", None, validate=lambda value: value >= 1)
 SERVING_STOCK = env.read("bool", "SERVING_STOCK", "1 or 0", False)
 FORWARDED_ALLOW_IPS = env.read(
-    "str", "FORWARDED_ALLOW_IPS", "addresses or networks of the proxies in front, or *", None
+    "str",
+    "FORWARDED_ALLOW_IPS",
+    "networks with commas between them, such as 10.0.0.0/8, or *",
+    None,
+    validate=lambda value: value == "*" or _are_networks(value.split(",")),
 )
 env.stop_on_faults()
 
@@ -107,10 +136,11 @@ LIVE_TRANSPORTS_HERE = SERVER.live_transports
 
 INSTALLED_APPS = [
     "apps.accounts",
-    "apps.wishes",
+    "apps.wishes",  # only with wishes, else "apps.home",
     "apps.live",
     "apps.ops",
-    *(["apps.lab"] if LAB else []),
+    *(["apps.lab"] if LAB else []),  # only with lab
+    "axes",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -134,14 +164,20 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    # Innermost, where it divides none of those that the event loop runs as one. Whichever view has asked for the
+    # password, the admin's too, it answers in its place once there were too many failures.
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "wisheasy.urls"
+_template_loaders = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "wisheasy" / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            # Kept in memory once they are read. While somebody works on them they are read each time: of Django's own
+            # servers only runserver forgets those that have changed.
+            "loaders": _template_loaders if DEBUG else [("django.template.loaders.cached.Loader", _template_loaders)],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.template.context_processors.i18n",
@@ -150,7 +186,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "apps.live.context_processors.live",
                 "apps.ops.context_processors.server",
-            ]
+            ],
         },
     }
 ]
@@ -170,12 +206,15 @@ if REDIS_URL:
 
 # --- Public address and security ---
 
-_site = urlsplit(SITE_URL)
-_https = _site.scheme == "https"
-_host = f"[{_site.hostname}]" if ":" in _site.hostname else _site.hostname
+# The first address is the site's own. Nginx sends visitors of the others on to it.
+SITE_URL = SITE_URLS[0]
+_https = urlsplit(SITE_URL).scheme == "https"
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
-CSRF_TRUSTED_ORIGINS = [SITE_URL]
+ALLOWED_HOSTS = []
+for _site in map(urlsplit, SITE_URLS):
+    _host = f"[{_site.hostname}]" if ":" in _site.hostname else _site.hostname
+    ALLOWED_HOSTS += LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
+CSRF_TRUSTED_ORIGINS = SITE_URLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
 # SESSION_COOKIE_HTTPONLY is so from the start. Scripts take the CSRF token from a form, and need none of the cookies.
 CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
@@ -231,8 +270,28 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # --- Accounts ---
 
 AUTH_USER_MODEL = "accounts.User"
+SESSION_ENGINE = "apps.accounts.sessions"
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+AUTHENTICATION_BACKENDS = ["apps.accounts.attempts.Backend"]
+# Guesses at one account: after so many failures from one address (from all together: apps/accounts/attempts.py) nobody
+# signs in to it from there until the last of them is so long ago. Whoever goes on trying meanwhile does not prolong it,
+# and a success from that address clears what was counted there. `manage.py axes_reset_username NAME` does so at once.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=30)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "apps.accounts.attempts.Attempts"
+AXES_USERNAME_CALLABLE = "apps.accounts.attempts.account_name"
+AXES_CLIENT_IP_CALLABLE = "apps.accounts.attempts.client_address"
+AXES_LOCKOUT_CALLABLE = "apps.accounts.attempts.too_many"
+# Kept is what has to be counted, until it no longer counts. Who mistook the field has typed a password as a name: names
+# are in no log line, and no form is kept.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -281,11 +340,13 @@ STORAGES = {
 
 # --- Logs ---
 
+# To stderr, as JSON, or as plain text where that is a terminal. Gunicorn's and Uvicorn's: gunicorn.conf.py.
+LOGGING_CONFIG = "wisheasy.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"}},
-    "filters": {"without_traceback": {"()": "apps.ops.logs.WithoutTraceback"}},
+    "formatters": {"line": {"()": "wisheasy.logs.formatter", "stream": "ext://sys.stderr"}},
+    "filters": {"without_traceback": {"()": "wisheasy.logs.WithoutTraceback"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "line"},
         "short": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_traceback"]},
@@ -294,5 +355,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.security": {"handlers": ["short"], "propagate": False},
+        # Failures, and not each step that leads to one.
+        "axes": {"level": "WARNING"},
     },
 }

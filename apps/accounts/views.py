@@ -17,7 +17,7 @@ from .forms import SignUpForm
 
 
 class Return(RedirectURLMixin):
-    """Where to go afterwards: `next` if it is on this site and not one of these pages, else the board."""
+    """Where to go afterwards: `next` if it is on this site and not one of these pages, else the first page."""
 
     next_page = settings.LOGIN_REDIRECT_URL
 

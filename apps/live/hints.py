@@ -11,6 +11,8 @@ from contextvars import Context
 from asgiref.sync import SyncToAsync, async_to_sync
 from channels.layers import get_channel_layer
 
+from wisheasy.logs import request_id
+
 logger = logging.getLogger(__name__)
 
 # Seconds a hint may take.
@@ -25,16 +27,16 @@ def group_name(topic: str) -> str:
 def send(topic: str) -> None:
     """Called on a thread without an event loop, where a change of `topic` was committed."""
     if _has_loop():
-        async_to_sync(_send)(topic)
+        async_to_sync(_send)(topic, request_id.get())
         return
-    sending = _background.run(_send(topic))
+    sending = _background.run(_send(topic, request_id.get()))
     if threading.current_thread() is threading.main_thread():
         # That of a management command, which may end before the hint has left. The person whose change a worker has
         # saved does not wait for Redis.
         sending.result()
 
 
-async def _send(topic: str) -> None:
+async def _send(topic: str, for_request: str = "") -> None:
     try:
         async with asyncio.timeout(TIMEOUT):
             try:
@@ -43,7 +45,12 @@ async def _send(topic: str) -> None:
                 # A connection that was kept may have been cut since the last hint. The next one is new.
                 await _group_send(topic)
     except Exception as error:
-        logger.warning("No hint sent for %s, open pages will be late by seconds: %r", topic, error)
+        logger.warning(
+            "No hint sent for %s, open pages will be late by seconds: %r",
+            topic,
+            error,
+            extra={"request_id": for_request},
+        )
 
 
 async def _group_send(topic: str) -> None:

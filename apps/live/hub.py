@@ -27,8 +27,8 @@ LOOK_EVERY = 4
 HEARTBEAT = 20
 # A server that stops sends its readers away one after the other, lest all come back in the same moment: so many a
 # second, or as many as it takes to be done after so many seconds.
-SENT_AWAY_A_SECOND = 40
-SENT_AWAY_WITHIN = 3
+SENT_AWAY_A_SECOND = 25
+SENT_AWAY_WITHIN = 4
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "Hub"]] = WeakKeyDictionary()
 
@@ -44,13 +44,14 @@ class Stopping(Exception):
 class Reader:
     """One open page: its language, and the position up to which it has seen everything."""
 
-    __slots__ = ("hints_heard", "hub", "language", "position", "quiet_since", "waiting")
+    __slots__ = ("hints_heard", "hub", "language", "leaving", "position", "quiet_since", "waiting")
 
     def __init__(self, hub: "Hub", language: str, position: int | None):
         self.hub = hub
         self.language = language
         self.position = position
         self.waiting: asyncio.Future[changes.Message | None] | None = None
+        self.leaving = hub.stopping
         # The number of the last hint whose changes it has seen.
         self.hints_heard = -1
         # None until the first message, which tells the reader its cursor even if nothing changed.
@@ -59,7 +60,7 @@ class Reader:
     async def next(self) -> changes.Message:
         """The first message at once, then one for each round of changes or heartbeat. Raises Gone and Stopping."""
         loop = asyncio.get_running_loop()
-        if self.hub.stopping:
+        if self.leaving:
             raise Stopping
         self.waiting = loop.create_future()
         if self.hints_heard != self.hub.hints:
@@ -101,7 +102,8 @@ class Hub:
             self.readers.discard(reader)
 
     async def stop(self) -> None:
-        """End every reader with Stopping, at most so many a second, and all within SENT_AWAY_WITHIN."""
+        """End every reader with Stopping, at most so many a second, and all within SENT_AWAY_WITHIN. Those whose turn
+        it is not yet are served."""
         self.stopping = True
         readers = list(self.readers)
         each_time = max(SENT_AWAY_A_SECOND, len(readers) / SENT_AWAY_WITHIN) / 20
@@ -111,6 +113,7 @@ class Hub:
                 sent = number
                 await asyncio.sleep(1 / 20)
             # One that is just being sent something asks for the next thing after that, and is told then.
+            reader.leaving = True
             if reader.waiting and not reader.waiting.done():
                 reader.waiting.set_exception(Stopping)
 

@@ -14,9 +14,18 @@ def is_our_origin(origin: str) -> bool:
         scheme, host, port = _parts(origin)
     except ValueError:
         return False
-    hosts = {allowed.strip("[]") for allowed in settings.ALLOWED_HOSTS}
-    our_scheme, _, our_port = _parts(settings.SITE_URL)
-    return host in hosts and (scheme, port) == (our_scheme, our_port)
+    # Browsers send nothing before the host, and nothing behind the port.
+    return "@" not in origin and origin.count("/") == 2 and (scheme, host, port) in _ours()
+
+
+def _ours():
+    for scheme, host, port in map(_parts, settings.SITE_URLS):
+        loopback = host in _loopback_hosts()
+        yield from ((scheme, name, port) for name in (_loopback_hosts() if loopback else [host]))
+
+
+def _loopback_hosts():
+    return [host.strip("[]") for host in settings.LOOPBACK_HOSTS]
 
 
 def _parts(origin: str) -> tuple[str, str | None, int | None]:

@@ -54,6 +54,11 @@ async def socket(scope, receive, send):
         sending.cancel()
 
 
+async def nowhere(scope, receive, send):
+    await receive()
+    await _refuse(scope, send, 404, "There is no WebSocket at this address.")
+
+
 async def _send_messages(send, topic, language, position):
     try:
         try:

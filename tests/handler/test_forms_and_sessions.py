@@ -99,12 +99,15 @@ async def test_a_body_over_the_limit_is_refused_alike(threads, settings):
     assert status(answer) == 400
 
 
-SESSION_ENGINES = ["db", "signed_cookies", "cache", "cached_db"]
+SESSION_ENGINES = [
+    "apps.accounts.sessions",
+    *(f"django.contrib.sessions.backends.{name}" for name in ("db", "signed_cookies", "cache", "cached_db")),
+]
 
 
 @pytest.mark.parametrize("engine", SESSION_ENGINES)
 async def test_a_session_is_kept_from_request_to_request(threads, settings, engine):
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_ENGINE = engine
     answers = await both(threads, *({"path": path} for path in ("/session", "/session-async", "/session", "/sync")))
     assert [body(answer) for answer in answers] == ["1", "2", "3", "sync"]
 
@@ -145,12 +148,12 @@ async def test_the_language_is_that_of_the_request(threads):
         assert (header(korean, "content-language"), header(english, "content-language")) == (["ko"], ["en"])
 
 
-async def test_the_user_is_the_one_of_the_session(threads):
+async def test_the_user_is_the_one_of_the_session(threads, settings):
     def sign_in(client):
         user, _ = User.objects.get_or_create(username="somebody")
         session = SessionStore()
         session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.save()
         client.cookies["sessionid"] = session.session_key

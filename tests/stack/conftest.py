@@ -2,6 +2,7 @@
 mode to mode while it runs. The same tests run in each mode."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -11,26 +12,35 @@ import httpx
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.servers import ROOT, Server, free_port
+from tests.servers import ROOT, Server, copy_of_the_clone, free_port
 from wisheasy.serving.modes import MODES
 
 
 class Stack(Server):
-    project = "wisheasy-e2e"
+    project: str | None = "wisheasy-e2e"
+    """None: the one that .env says."""
+    topic = "wishes"  # only with wishes
 
     def __init__(self, folder: Path):
         self.port = free_port()
         super().__init__(mode="", url=f"http://127.0.0.1:{self.port}")
         self.folder = folder
+        # only with wishes
         # Every wish that a test was told is saved: its number and text.
         self.wishes: dict[int, str] = {}
+        # end of wishes
 
-    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess:
-        environment = {"COMPOSE_PROJECT_NAME": self.project, "HTTP_PORT": str(self.port), **variables}
+    def run(
+        self, *command: str, check: bool = True, stdin: str | None = None, **variables: str
+    ) -> subprocess.CompletedProcess:
+        environment = {"HTTP_PORT": str(self.port), **variables}
+        if self.project:
+            environment.setdefault("COMPOSE_PROJECT_NAME", self.project)
         environment = {**{name: value for name, value in BASE.items() if name not in environment}, **environment}
         result = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900, check=False
-        )
+            command,
+            cwd=self.folder, env=environment, input=stdin, capture_output=True, text=True, timeout=900, check=False,
+        )  # fmt: skip
         if check:
             assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
         return result
@@ -43,6 +53,9 @@ class Stack(Server):
         self.mode = mode
         return self.run("make", f"up-{mode}").stdout.strip().splitlines()[-1]
 
+    def last_lines(self) -> str:
+        return self.compose("logs", "--no-color", "--tail", "30", check=False).stdout
+
     def services(self) -> list[str]:
         return self.compose("ps", "--services").stdout.split()
 
@@ -54,7 +67,7 @@ class Stack(Server):
         return httpx.get(f"{self.url}/healthz/ready", timeout=10).json()["slot"]
 
     def seconds_until_ready(self, limit: float = 60) -> float:
-        """Until readiness and the board are answered 200 through Nginx."""
+        """Until readiness and the first page are answered 200 through Nginx."""
         begin = time.monotonic()
         while time.monotonic() - begin < limit:
             try:
@@ -67,6 +80,7 @@ class Stack(Server):
             time.sleep(0.1)
         raise AssertionError(f"Not ready within {limit} s:\n{self.compose('logs', '--tail', '50').stdout}")
 
+    # only with wishes
     def post(self, text: str) -> int:
         """Post a wish as somebody new; its number."""
         with self.member() as member:
@@ -79,28 +93,64 @@ class Stack(Server):
         html = {int(change["id"]): change["html"] for change in changes}
         assert [number for number, text in self.wishes.items() if text not in (html.get(number) or "")] == []
 
+    # end of wishes
+
+
+class Loopback(httpx.HTTPTransport):
+    """Finds the names of the site on this machine."""
+
+    def handle_request(self, request):
+        here = httpx.Request(
+            request.method,
+            request.url.copy_with(host="127.0.0.1"),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+        return super().handle_request(here)
+
 
 # A bare environment: what the person who runs the tests has set for the project decides nothing.
-BASE = {"PATH": os.environ["PATH"], "HOME": str(Path.home())}
+BASE = {
+    "PATH": os.environ["PATH"],
+    "HOME": str(Path.home()),
+    # All that the tests send comes from one address, as fast as can be. What limits live pages stays: 200 of them must
+    # not meet it (test_releases.py). test_limits.py has an Nginx of its own, with all the defaults.
+    **dict.fromkeys(("LIMIT_PAGES", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP"), "0"),
+}
+
+
+class Clone(Stack):
+    """Another machine: a clone of its own, whose project has this name."""
+
+    def __init__(self, checkout: Path, folder: Path, project: str):
+        shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+        super().__init__(folder)
+        self.project = project
+
+    def write(self, name: str, text: str) -> None:
+        """A file that containers may read."""
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o644)
+
+    def down(self) -> None:
+        self.compose("--profile", "*", "down", "--volumes", "--timeout", "1", check=False, **PLACEHOLDERS)
 
 
 # So that Compose can read its file even where .env was never made.
-PLACEHOLDERS = {"SECRET_KEY": "x", "POSTGRES_PASSWORD": "x"}
+PLACEHOLDERS = {"SERVER_MODE": "wsgi"}
+
+
+@pytest.fixture(scope="session")
+def gateway():
+    """An address of this machine that the containers of every project reach."""
+    inspect = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    return subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """What a clone has: every file that Git tracks or would take."""
-    folder = tmp_path_factory.mktemp("stack") / "wisheasy"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    return folder
+    return copy_of_the_clone(tmp_path_factory.mktemp("stack") / "wisheasy")
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +167,29 @@ def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
     assert last_line == f"wisheasy is up in {request.param} mode: http://localhost:{stopped_stack.port}"
     return stopped_stack
+
+
+# What is left of a test that failed: a picture of each page it had open, and the log of the stack. CI keeps it.
+FAILURES = ROOT / "var/failures"
+FAILED = pytest.StashKey[Path]()
+
+
+def pytest_sessionstart():
+    shutil.rmtree(FAILURES, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed:
+        folder = FAILURES / re.sub(r"[^\w.-]+", "-", item.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        item.stash[FAILED] = folder
+        for stack in item.funcargs.values():
+            if isinstance(stack, Stack):
+                logs = stack.compose("logs", "--no-color", "--timestamps", "--tail", "2000", check=False)
+                (folder / f"{stack.project}.log").write_text(logs.stdout + logs.stderr)
+    return report
 
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -146,8 +219,8 @@ def chromium():
 
 
 @pytest.fixture
-def new_page(chromium, stack):
-    """Open pages, each of a visitor of its own; they are closed in the end."""
+def new_page(chromium, stack, request):
+    """Open pages, each of a visitor of its own; they are closed in the end. If the test fails, pictures show them."""
     contexts = []
 
     def open_page(path="/", **options):
@@ -158,5 +231,7 @@ def new_page(chromium, stack):
         return page
 
     yield open_page
-    for context in contexts:
+    for number, context in enumerate(contexts, 1):
+        for page in context.pages if FAILED in request.node.stash else ():
+            page.screenshot(path=request.node.stash[FAILED] / f"page-{number}.png")
         context.close()

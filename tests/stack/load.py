@@ -14,23 +14,25 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
-from bench import sockets
 from tests.servers import PASSWORD
 
-# What they are: readers with a kept connection, readers with a new one each time, and members who post; seconds
-# between two requests of one of them.
-KEPT, NEW, MEMBERS = 6, 4, 4
+# What they are: readers with a kept connection, and with a new one each time; seconds between two requests of one.
+KEPT, NEW = 6, 4
 READ_PAUSE = 0.25
+TIMEOUT = 30
+# only with wishes
+# Members who post, and seconds between two posts of one.
+MEMBERS = 4
 POST_PAUSE = 1
 # As live.js: seconds before the first retry, from half to one and a half of it; the interval of polling.
 RETRY = 0.5
 POLL = 3
-TIMEOUT = 30
-UPGRADE = (
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
+# end of wishes
 
 # A line for each request would bury what matters.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -56,7 +58,7 @@ class Report:
         gap = max(self.gaps, default=0)
         return (
             f"{self.requests} requests, {len(self.failures)} failed, p99 {self.p99:.0f} ms; "
-            f"{len(self.acknowledged)} wishes; {len(self.gaps)} live pages came back, the last after {gap:.1f} s"
+            f"{len(self.acknowledged)} posts; {len(self.gaps)} live pages came back, the last after {gap:.1f} s"
         )
 
 
@@ -97,7 +99,7 @@ class Load:
         return [text for report in self.everything for text in report.acknowledged]
 
     def wait_until_shown(self, seconds: float = 15) -> None:
-        """Until every page has been shown every wish that was acknowledged."""
+        """Until every page has been shown every text that was acknowledged."""
         wanted = set(self.acknowledged())
         give_up = time.monotonic() + seconds
         while True:
@@ -106,7 +108,7 @@ class Load:
                 return
             if time.monotonic() > give_up:
                 pages = sum(map(bool, missing))
-                raise AssertionError(f"{pages} pages of {self.pages} miss wishes, for example {max(missing, key=len)}")
+                raise AssertionError(f"{pages} pages of {self.pages} miss posts, for example {max(missing, key=len)}")
             time.sleep(0.2)
 
     def _client(self):
@@ -114,14 +116,16 @@ class Load:
         return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT, verify=False, trust_env=False)
 
     async def _run(self):
+        # only with wishes
         async with self._client() as client:
             self.cursor = (await client.get("/live/wishes/changes")).json()["cursor"]
         members = [await self._sign_up() for _ in range(MEMBERS)]
+        # end of wishes
         tasks = [
             *(self._read(kept=True) for _ in range(KEPT)),
             *(self._read(kept=False) for _ in range(NEW)),
-            *(self._post(*member) for member in members),
-            *(self._follow(page) for page in range(self.pages)),
+            *(self._post(*member) for member in members),  # only with wishes
+            *(self._follow(page) for page in range(self.pages)),  # only with wishes
         ]
         tasks = [asyncio.create_task(task) for task in tasks]
         await asyncio.sleep(3)
@@ -130,8 +134,10 @@ class Load:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # only with wishes
         for client, _ in members:
             await client.aclose()
+        # end of wishes
 
     async def _ask(self, what, request, expected):
         """The answer, or None if there was none as expected."""
@@ -160,6 +166,7 @@ class Load:
                 await self._ask(f"GET / {'kept' if kept else 'new'}", client.get("/"), 200)
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1.5))
 
+    # only with wishes
     async def _sign_up(self):
         client = self._client()
         page = await client.get("/accounts/sign-up")
@@ -220,22 +227,23 @@ class Load:
         finally:
             writer.close()
 
-    def _request(self, path, more=""):
-        return f"GET {path} HTTP/1.1\r\nHost: {self.address[0]}:{self.address[1]}\r\n{more}\r\n".encode()
+    def _request(self, path):
+        return f"GET {path} HTTP/1.1\r\nHost: {self.address[0]}:{self.address[1]}\r\n\r\n".encode()
 
     async def _texts(self, path):
         """What comes over a WebSocket, until the server closes it."""
         async with self._connected() as (reader, writer):
-            writer.write(self._request(path, UPGRADE))
-            if b" 101 " not in (await reader.readuntil(b"\r\n\r\n"))[:16]:
-                return
-            buffer = bytearray()
-            while data := await reader.read(65_536):
-                buffer += data
-                for opcode, payload in sockets.frames(buffer):
-                    if opcode == sockets.TEXT:
-                        yield payload
-                    elif opcode == sockets.PING:
-                        writer.write(sockets.frame(sockets.PONG, payload))
-                    elif opcode == sockets.CLOSE:
-                        return
+            protocol = ClientProtocol(parse_uri(f"ws://{self.address[0]}:{self.address[1]}{path}"))
+            protocol.send_request(protocol.connect())
+            while protocol.state is not State.CLOSED and protocol.handshake_exc is None:
+                for data in protocol.data_to_send():
+                    writer.write(data)
+                data = await reader.read(65_536)
+                if not data:
+                    return
+                protocol.receive_data(data)
+                for event in protocol.events_received():
+                    if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                        yield event.data
+
+    # end of wishes

@@ -3,12 +3,14 @@ that goes wrong leaves half of a backup, or takes the database with it."""
 
 import re
 import shutil
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from .conftest import Stack
+from ..test_commands import FOLLOWED
+from .conftest import BASE, Stack
 
 FOLDER = "/var/lib/postgresql"
 ROWS = 1000
@@ -51,12 +53,12 @@ class Backups(Stack):
 
     def fill(self, rows: int = ROWS) -> None:
         self.sql(
-            "DROP TABLE IF EXISTS wish; CREATE TABLE wish (id int PRIMARY KEY, text text);"
-            f"INSERT INTO wish SELECT n, 'wish ' || n FROM generate_series(1, {rows}) n"
+            "DROP TABLE IF EXISTS sample; CREATE TABLE sample (id int PRIMARY KEY, text text);"
+            f"INSERT INTO sample SELECT n, 'sample ' || n FROM generate_series(1, {rows}) n"
         )
 
     def rows(self, database: str = "wisheasy") -> int:
-        return int(self.sql("SELECT count(*) FROM wish WHERE text = 'wish ' || id", database))
+        return int(self.sql("SELECT count(*) FROM sample WHERE text = 'sample ' || id", database))
 
 
 def given(variables):
@@ -71,6 +73,10 @@ def sentence(result):
     return lines[0]
 
 
+# Where no database answers, as what DATABASE_URL_FILE names.
+NOWHERE = "echo postgres://wisheasy:x@postgres:1/wisheasy >/tmp/nowhere; export DATABASE_URL_FILE=/tmp/nowhere;"
+
+
 def eventually(condition, within=15):
     end = time.monotonic() + within
     while not (value := condition()):
@@ -82,7 +88,7 @@ def eventually(condition, within=15):
 @pytest.fixture(scope="module")
 def service(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("backups") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env"))
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", "secrets"))
     stack = Backups(folder)
     stack.run("docker/configure")
     try:
@@ -103,7 +109,7 @@ def stack(service):
 @pytest.fixture
 def held_table(stack):
     """A table that somebody has locked: a backup begins, and waits. Call it to unlock the table."""
-    hold = "BEGIN; LOCK TABLE wish; SELECT pg_sleep(600)"
+    hold = "BEGIN; LOCK TABLE sample; SELECT pg_sleep(600)"
     stack.compose("exec", "-T", "--detach", "postgres", "psql", "--username", "wisheasy", "--command", hold)
     holds = "FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND wait_event = 'PgSleep'"
     eventually(lambda: stack.sql(f"SELECT count(*) {holds}") == "1")
@@ -143,7 +149,7 @@ def test_a_backup_is_listed_first_readable_by_its_owner_alone_and_complete(stack
     first = stack.run("make", "backups").stdout.splitlines()[0]
     assert re.fullmatch(rf"{name} +[\d.]+K +0 min", first)
     assert stack.shell(f"stat --format '%a %U' {FOLDER}/{name}").stdout == "600 postgres\n"
-    assert stack.shell(f"pg_restore --file - {FOLDER}/{name} | grep -c '\twish [0-9]*$'").stdout == f"{ROWS}\n"
+    assert stack.shell(f"pg_restore --file - {FOLDER}/{name} | grep -c '\tsample [0-9]*$'").stdout == f"{ROWS}\n"
 
 
 def test_where_there_are_no_backups_the_list_says_so(service):
@@ -152,16 +158,16 @@ def test_where_there_are_no_backups_the_list_says_so(service):
     )
 
 
-def test_an_address_of_the_database_does_as_well_and_its_password_is_in_no_list_of_processes(service):
-    password = re.search("^POSTGRES_PASSWORD=(.+)$", (service.folder / ".env").read_text(), re.MULTILINE)[1]
+def test_an_address_may_have_options_and_its_password_is_in_no_list_of_processes(service):
+    password = (service.folder / "secrets/postgres_password").read_text().strip()
     encoded = f"%{ord(password[0]):02x}{password[1:]}"
+    address = f"postgres://wisheasy:{encoded}@postgres:5432/wisheasy?application_name=a"
     # Programs that tell what they were called with.
     script = 'for name in psql pg_dump; do eval "$name() { echo $name \\$* >>/tmp/told; command $name \\"\\$@\\"; }";'
     made = service.shell(
-        script + " export -f $name; done; backup now; cat /tmp/told; rm /tmp/told",
-        DATABASE_URL=f"postgres://wisheasy:{encoded}@postgres:5432/wisheasy?application_name=a",
-        PGHOST="nowhere", PGUSER="nobody", PGDATABASE="nothing", PGPASSWORD="wrong",
-    )  # fmt: skip
+        script + f" export -f $name; done; echo '{address}' >/tmp/address; backup now; cat /tmp/told; rm /tmp/told",
+        DATABASE_URL_FILE="/tmp/address",
+    )
     assert re.match(r"wisheasy-\d{8}T\d{6}Z\.dump ", made.stdout)
     assert re.search(
         r"\npg_dump .*--dbname postgres://wisheasy@postgres:5432/wisheasy\?application_name=a\n", made.stdout
@@ -190,15 +196,19 @@ def test_a_file_of_this_machine_is_restored_and_what_was_there_is_kept_until_it_
     assert stack.rows() == ROWS
     kept, remove = re.search("What it held before is in (.+); to remove that: (.+)", said).groups()
     assert stack.rows(kept) == ROWS + 1
+    again = stack.compose("run", "--rm", "--no-deps", "-T", "backup", "now", kept).stdout.split()[0]
+    assert re.fullmatch(rf"{kept}-\d{{8}}T\d{{6}}Z\.dump", again)
     stack.run("sh", "-c", remove)
-    assert stack.databases() == {"postgres", "wisheasy"}
+    stack.restore(again)
+    assert stack.rows() == ROWS + 1
 
 
 def test_a_database_that_is_in_use_all_the_time_is_replaced(stack):
     name = stack.backup()
     stack.fill(1)
     visitors = (
-        "visit() { while :; do psql --command \"SELECT 'a visit', pg_sleep($1)\"; done; };"
+        'visit() { while :; do psql --dbname "$(cat $DATABASE_URL_FILE)" '
+        "--command \"SELECT 'a visit', pg_sleep($1)\"; done; };"
         "visit 0 & visit 0 & visit 0 & visit 60"
     )
     container = stack.compose(
@@ -246,7 +256,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_a_backup_that_is_broken_is_refused(stack, newest, broken):
-    assert stack.shell("pg_restore --list $FILE | grep 'TABLE DATA public wish'", FILE=newest).stdout
+    assert stack.shell("pg_restore --list $FILE | grep 'TABLE DATA public sample'", FILE=newest).stdout
     said = sentence(stack.shell(f"({broken}) | backup restore -", check=False, FILE=newest))
     assert re.match("Nothing was restored, and the database is as it was: the backup is broken", said)
     assert stack.rows() == ROWS
@@ -327,8 +337,12 @@ def test_a_backup_that_is_not_what_was_written_is_not_kept(service):
 
 
 def test_without_the_database_a_backup_says_what_to_do(service):
-    assert sentence(service.shell("backup now", check=False, PGHOST="127.0.0.1")) == (
+    assert sentence(service.shell(f"{NOWHERE} backup now", check=False)) == (
         "The database does not answer: start it (docker compose up --detach --wait postgres)."
+    )
+    elsewhere = NOWHERE.replace("postgres:1", "127.0.0.1:1")
+    assert sentence(service.shell(f"{elsewhere} backup now", check=False)) == (
+        'The database does not answer: connection to server at "127.0.0.1", port 1 failed: Connection refused'
     )
 
 
@@ -360,6 +374,38 @@ def test_of_two_backups_at_once_the_second_waits_and_both_are_made(stack, held_t
     assert len(set(stack.files()) - set(before)) == 2
 
 
+# --- As the manual says it ---
+
+
+def test_a_restore_is_tried_beside_the_stack_as_the_manual_says(stack, tmp_path):
+    manual = (stack.folder / "docs/operations.md").read_text()
+    block = re.search(rf"^### {FOLLOWED}\n.*?```sh\n(.*?)```", manual, re.MULTILINE | re.DOTALL)[1]
+    stack.sql("CREATE TABLE accounts_user (id int); INSERT INTO accounts_user VALUES (42)")
+    folder = tmp_path / "project"
+    shutil.copytree(stack.folder, folder)
+    script = f"""
+        docker/configure COMPOSE_PROJECT_NAME={stack.project}
+        git init --quiet && git add . && git -c user.name=x -c user.email=x@localhost commit --quiet --message x
+        {re.sub(r"\bNAME\b", stack.backup(), block)}
+    """
+    # None of the variables that the tests set: each of the two folders has the name of its stack in its .env.
+    result = subprocess.run(
+        ["bash", "-euxc", script],
+        cwd=folder, env={**BASE, "CONFIRM": "wisheasy"}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^ *1 \| +42$", result.stdout, re.MULTILINE)
+    # The stack beside it has noticed nothing.
+    assert stack.rows() == ROWS
+
+
+def test_down_keeps_the_data(stack):
+    stack.run("make", "down")
+    assert stack.services() == []
+    stack.compose("up", "--detach", "--wait", "postgres", "backup")
+    assert stack.rows() == ROWS
+
+
 # --- The schedule ---
 
 
@@ -379,7 +425,7 @@ timeout 1.5 backup schedule
 
 
 def test_a_backup_that_fails_is_logged_and_tried_again_after_minutes(service):
-    result = service.shell(SCHEDULE, check=False, PGHOST="127.0.0.1", BACKUP_FOLDER="/tmp")
+    result = service.shell(NOWHERE + SCHEDULE, check=False, BACKUP_FOLDER="/tmp")
     assert set(result.stdout.splitlines()) == {"sleep 300"}
     assert result.stdout.count("\n") > 1
     assert result.stderr.count("The database does not answer: start it") > 1

@@ -1,4 +1,4 @@
-"""The board in a real browser."""
+"""The site in a real browser."""
 
 import re
 import time
@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from tests.servers import PASSWORD
 
-WITHIN = {"wsgi": 5, "asgi": 1, "hybrid": 1}
-LIVE = {"wsgi": "live by polling", "asgi": "live over WebSocket", "hybrid": "live over WebSocket"}
+WITHIN = {"wsgi": 5, "asgi": 1, "hybrid": 1}  # only with wishes
+LIVE = {"wsgi": "live by polling", "asgi": "live over WebSocket", "hybrid": "live over WebSocket"}  # only with wishes
 
 
 def sign_up(page, name):
@@ -19,9 +19,10 @@ def sign_up(page, name):
     for label in ("Password", "Password confirmation"):
         page.get_by_label(label, exact=True).fill(PASSWORD)
     page.locator("main form button").click()
-    expect(page.locator("form.compose")).to_be_visible()
+    expect(page.locator("body.signed-in")).to_be_visible()
 
 
+# only with wishes
 def post(page, text):
     page.locator("form.compose textarea").fill(text)
     page.locator("form.compose button").click()
@@ -31,11 +32,13 @@ def wish(page, text):
     return page.locator("#wishes > li", has_text=text)
 
 
+# end of wishes
 @pytest.fixture
 def name():
     return f"user-{time.time_ns()}"
 
 
+# only with wishes
 def test_the_other_page_shows_the_wish_in_time(stack, new_page, figures, name):
     reader, writer = new_page(), new_page()
     sign_up(writer, name)
@@ -82,6 +85,7 @@ def test_the_board_works_with_javascript_off(stack, new_page, name):
     expect(page.locator("form.compose")).to_contain_text("적어 주세요")
 
 
+# end of wishes
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/accounts/sign-up", "/accounts/sign-in", "/nothing-here"])
 def test_axe_finds_nothing_serious(new_page, path, scheme):
@@ -101,7 +105,7 @@ def test_the_page_makes_no_noise_in_the_console(stack, new_page):
     page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: noise.append(str(error)))
     page.goto("/")
-    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
+    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])  # only with wishes
     assert noise == []
 
 
@@ -119,11 +123,13 @@ def test_nothing_that_the_site_does_is_against_its_own_policy(stack, new_page, n
     )
     page.on("console", lambda message: note(message.text) if "Policy" in message.text else None)
     sign_up(page, name)
+    # only with wishes
     expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
     post(page, f"allowed in {stack.mode}")
     # The style element of the page: one's own wish has the owner's buttons, and no cheer.
     expect(wish(page, f"allowed in {stack.mode}").get_by_role("button", name="Mark as granted")).to_be_visible()
     expect(wish(page, f"allowed in {stack.mode}").locator(".cheer")).to_be_hidden()
+    # end of wishes
     page.goto("/nothing-here")
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("body.signed-out")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Releases, switches and rollbacks while visitors read, post and hold 200 live pages: no request may fail."""
+"""Releases, switches and rollbacks under the load of many visitors: no request may fail."""
 
 import os
 import re
@@ -52,7 +52,7 @@ class Drilled(Stack):
 @pytest.fixture(scope="module")
 def drilled(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock"))
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", "secrets", ".release.lock"))
     stack = Drilled(folder)
     try:
         stack.up("asgi")
@@ -82,13 +82,17 @@ def assert_nothing_failed(load, report):
     load.wait_until_shown()
 
 
+# only with wishes
 def assert_no_wish_is_lost_or_doubled(stack, load):
+    # First: they go on posting.
+    acknowledged = set(load.acknowledged())
     query = "SELECT text FROM wishes_wish WHERE text LIKE 'load-%'"
     texts = stack.compose("exec", "-T", "postgres", "psql", "-U", "wisheasy", "-At", "-c", query).stdout.split()
     assert sorted(set(texts)) == sorted(texts)
-    assert set(load.acknowledged()) <= set(texts)
+    assert acknowledged <= set(texts)
 
 
+# end of wishes
 def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
     quiet = load.begin()
     time.sleep(QUIET)
@@ -108,15 +112,17 @@ def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
         figures.append(f"{before[1]} to {mode} in {seconds:.1f} s: {report}")
         assert_nothing_failed(load, report)
         assert max(report.gaps, default=0) <= BACK_WITHIN
-    assert_no_wish_is_lost_or_doubled(asgi, load)
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+    # An office with 200 live pages meets no limit, even when all of them come back at once.
+    assert '"status":429' not in asgi.compose("logs", "nginx").stdout
 
 
 def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for(asgi, load, figures):
     for number in range(1, ROUNDS + 1):
         asgi.edit(
-            "apps/wishes/templates/wishes/board.html",
+            "wisheasy/templates/base.html",
             "{% block content %}",
-            f"{{% block content %}}<!-- version {number} -->",
+            f"<!-- version {number} -->{{% block content %}}",
         )
         for command in ("release", "rollback", "rollback"):
             before = asgi.serves()
@@ -133,20 +139,20 @@ def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for
         shown = asgi.run("make", "ps").stdout
         assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
         assert re.search(r"^(blue|green): a rollback leads here, asgi mode, version ", shown, re.MULTILINE)
-    assert_no_wish_is_lost_or_doubled(asgi, load)
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
 
 
 MIGRATION = """from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("wishes", "{last}")]
+    dependencies = [("live", "{last}")]
     operations = [{operation}]
 """
 
 
 def add_migration(stack, operation):
-    folder = stack.folder / "apps/wishes/migrations"
+    folder = stack.folder / "apps/live/migrations"
     last = max(path.stem for path in folder.glob("0*.py"))
     (folder / "9999_drill.py").write_text(MIGRATION.format(last=last, operation=operation))
 
@@ -184,9 +190,11 @@ BAD = {
         "ops.E002",
     ),
     "does-not-pass-its-own-test-when-it-serves": (
-        lambda stack: stack.edit("apps/ops/management/commands/smoke.py", "self.check_page()", "raise OSError(1)"),
+        lambda stack: stack.edit(
+            "apps/ops/management/commands/smoke.py", "visitor.check_page()", "raise Wrong('drill')"
+        ),
         "smoke",
-        "gave no answer: OSError(1)",
+        "drill",
     ),
     "can-not-be-built": (
         lambda stack: stack.edit("wisheasy/settings.py", "env.stop_on_faults()", "raise SystemExit('drill')"),
@@ -199,22 +207,24 @@ BAD = {
         "division by zero",
     ),
     "drops-a-column": (
-        lambda stack: add_migration(stack, 'migrations.RemoveField("wish", "text")'),
+        lambda stack: add_migration(stack, 'migrations.RemoveField("change", "position")'),
         "safety",
-        "wishes.9999_drill (DROPPING columns of wishes_wish)",
+        "live.9999_drill (DROPPING columns of live_change)",
     ),
     "renames-a-column": (
-        lambda stack: add_migration(stack, 'migrations.RenameField("wish", "text", "words")'),
+        lambda stack: add_migration(stack, 'migrations.RenameField("change", "position", "name")'),
         "safety",
         "RENAMING columns",
     ),
     "adds-a-column-that-must-be-filled": (
-        lambda stack: add_migration(stack, 'migrations.AddField("wish", "drill", models.TextField(default="x"))'),
+        lambda stack: add_migration(stack, 'migrations.AddField("change", "drill", models.TextField(default="x"))'),
         "safety",
         "NOT NULL constraint on columns",
     ),
     "locks-a-table": (
-        lambda stack: add_migration(stack, 'migrations.AddIndex("wish", models.Index(fields=["text"], name="drill"))'),
+        lambda stack: add_migration(
+            stack, 'migrations.AddIndex("change", models.Index(fields=["position"], name="drill"))'
+        ),
         "safety",
         "CREATE INDEX locks table",
     ),
@@ -241,8 +251,8 @@ def test_a_release_that_fails_leaves_the_version_before_serving(asgi, load, figu
 
 
 SAFE = """
-        migrations.AddField("wish", "drill_null", models.TextField(null=True)),
-        migrations.AddField("wish", "drill_default", models.TextField(db_default="x", default="x")),
+        migrations.AddField("change", "drill_null", models.TextField(null=True)),
+        migrations.AddField("change", "drill_default", models.TextField(db_default="x", default="x")),
         migrations.CreateModel("Drill", [("id", models.BigAutoField(primary_key=True)), ("text", models.TextField())]),
         migrations.AddIndex("drill", models.Index(fields=["text"], name="drill")),
     """
@@ -254,7 +264,7 @@ def test_a_release_with_migrations_that_the_running_version_can_live_with_passes
     result = asgi.run("make", "release", check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert_nothing_failed(load, report)
-    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "wishes", "0001")
+    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "live", "0001")
 
 
 def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asgi, load):
@@ -280,10 +290,13 @@ def without_redis(stack):
     stack.compose("start", "redis")
 
 
-# What is done, and which requests may fail until the stack is ready again.
+# What is done, and which requests may fail until the stack is ready again. A page of which half was sent is lost.
 ACCIDENTS = {
     "a-worker-is-killed": (kill_a_worker, ["POST"]),
-    "the-web-container-is-killed": (lambda stack: kill_main_process(stack, *stack.serving()), ["GET", "POST"]),
+    "the-web-container-is-killed": (
+        lambda stack: kill_main_process(stack, *stack.serving()),
+        ["POST", "RemoteProtocolError"],
+    ),
     "nginx-is-killed": (lambda stack: kill_main_process(stack, "nginx"), ["GET", "POST"]),
     "postgresql-restarts": (lambda stack: stack.compose("restart", "postgres"), ["GET", "POST"]),
     "redis-is-away-for-30-seconds": (without_redis, []),
@@ -301,9 +314,9 @@ def test_after_an_accident_the_stack_is_ready_again_by_itself(asgi, load, figure
     time.sleep(BACK_WITHIN)
     figures.append(f"{request.node.callspec.id}: ready {seconds:.1f} s later: {report}")
     assert seconds <= READY_AGAIN_WITHIN
-    assert [failure for failure in report.failures if not any(f" {kind} " in failure for kind in may_fail)] == []
+    assert [failure for failure in report.failures if not any(kind in failure for kind in may_fail)] == []
     assert_nothing_failed(load, after)
-    assert_no_wish_is_lost_or_doubled(asgi, load)
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
 
 
 STEPS = ["image", "check", "services", "backup", "safety", "migrate", "start", "introduce", "switch", "smoke", "drain"]
@@ -312,7 +325,7 @@ STEPS = ["image", "check", "services", "backup", "safety", "migrate", "start", "
 @pytest.mark.parametrize("step", STEPS)
 def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, step):
     # Something new in the image, or there would be nothing to back up and to migrate.
-    asgi.edit("apps/wishes/templates/wishes/board.html", "{% block content %}", f"{{% block content %}}<!-- {step} -->")
+    asgi.edit("wisheasy/templates/base.html", "{% block content %}", f"<!-- {step} -->{{% block content %}}")
     report = load.begin()
     environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
     release = subprocess.Popen(

@@ -11,7 +11,15 @@ import pytest
 from tests.servers import ROOT, free_port
 
 # They start servers of their own, on SQLite: `make test` has run them.
-IGNORED = ["--ignore=apps/lab", "--ignore=apps/live/tests/test_transports.py"]
+IGNORED = [
+    f"--ignore=apps/{path}"
+    for path in (
+        "lab",  # only with lab
+        "live/tests/test_transports.py",
+        "ops/tests/test_proof.py",
+        "ops/tests/test_visits.py",
+    )
+]
 
 
 @pytest.fixture

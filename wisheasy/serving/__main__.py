@@ -11,6 +11,13 @@ from wisheasy import settings
 if settings.WEB_CONCURRENCY is None:
     os.environ.pop("WEB_CONCURRENCY", None)
 
-from gunicorn.app.wsgiapp import run
+# A process that reload.py starts looks into this file as well.
+if __name__ == "__main__":
+    if settings.DEBUG:
+        from .reload import serve_and_reload
 
-run(prog="gunicorn")
+        serve_and_reload()
+    else:
+        from gunicorn.app.wsgiapp import run
+
+        run(prog="gunicorn")

@@ -6,6 +6,7 @@ for a database, a cache or a disk. A subclass of a built-in middleware may do an
 replaced.
 """
 
+from importlib import import_module
 from io import BytesIO
 
 from asgiref.sync import sync_to_async
@@ -105,7 +106,12 @@ class InlineSession(InlineHooks, SessionMiddleware):
     def __init__(self, get_response):
         super().__init__(get_response)
         engine = settings.SESSION_ENGINE
-        self.engine_is_known = engine.startswith("django.contrib.sessions.backends.")
+        # Django's own, or one that opens and looks at a session as they do.
+        store = import_module(engine).SessionStore
+        self.engine_is_known = all(
+            method.__module__.startswith("django.contrib.sessions.backends.")
+            for method in (store.__init__, store.is_empty)
+        )
         self.engine_is_cookie = engine == "django.contrib.sessions.backends.signed_cookies"
 
     def request_may_wait(self, request):

@@ -47,8 +47,11 @@ class Server:
         if not shared_layer:
             return 1
         by_cpu = math.ceil(cgroup.cpus() * self.workers_per_cpu)
-        by_memory = cgroup.memory() // WORKER_MEMORY
-        return max(1, min(by_cpu, by_memory))
+        return max(1, min(by_cpu, self.workers_that_fit()))
+
+    def workers_that_fit(self) -> int:
+        """How many the memory of this container suffices for."""
+        return max(1, cgroup.memory() // WORKER_MEMORY)
 
     def database(self, address: dict[str, Any], stock: bool) -> dict[str, Any]:
         """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept.

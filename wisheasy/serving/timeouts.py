@@ -1,4 +1,4 @@
-"""The ladder of timeouts, in seconds. nginx/ and docker-compose.yml repeat three of them; a test holds them to it.
+"""The ladder of timeouts, in seconds. nginx/ and docker-compose.yml repeat four of them; a test holds them to it.
 
 Each step must outlast the one above it, or the wrong side gives up first and the user sees a 502 or a cut answer.
 """
@@ -11,6 +11,9 @@ SERVER_KEEPALIVE = 75
 # One request: the worker must be stopped before Nginx gives up on it, so that the log names the culprit.
 WORKER_TIMEOUT = 30
 NGINX_PROXY_READ = 60
+
+# A client that takes nothing of its answer for this long is gone: Nginx's send_timeout, and the same without Nginx.
+CLIENT_TAKES = 60
 
 # A live connection is never silent for longer than this, so Nginx never takes it for a dead one.
 LIVE_HEARTBEAT = 20

@@ -1,12 +1,15 @@
 import asyncio
+import signal
 import sys
 
+from django.conf import settings
 from gunicorn.arbiter import Arbiter
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from . import timeouts
+from . import request_ids, timeouts
 
 
 class StoppingServer(Server):
@@ -17,8 +20,32 @@ class StoppingServer(Server):
         # Nobody new: who is sent away is to come back to another.
         for server in self.servers:
             server.close()
-        await self.config.app.stop()
+        if not self.force_exit:
+            await self.config.app.stop()
         await super().shutdown(sockets)
+
+    def quit(self):
+        self.should_exit = self.force_exit = True
+
+
+class Http(HttpToolsProtocol):
+    """Uvicorn's own, that lets go of clients that take nothing more of their answer. It would wait for ever, and a
+    stream of events never ends by itself."""
+
+    cutting_off = None
+
+    def pause_writing(self):
+        super().pause_writing()
+        self.cutting_off = self.loop.call_later(timeouts.CLIENT_TAKES, self.transport.abort)
+
+    def resume_writing(self):
+        self.cutting_off.cancel()
+        super().resume_writing()
+
+    def connection_lost(self, exc):
+        if self.cutting_off:
+            self.cutting_off.cancel()
+        super().connection_lost(exc)
 
 
 class WebSocket(WebSocketsSansIOProtocol):
@@ -52,31 +79,30 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {
         **UvicornWorker.CONFIG_KWARGS,
         "timeout_graceful_shutdown": timeouts.WORKER_SHUTDOWN,
-        # Channels' router raises on lifespan, and Django has no use for it.
+        # Django has no use for it; whatever stands beside it may (_serve).
         "lifespan": "off",
         "server_header": False,
+        "http": Http,
         "ws_max_size": 64 * 1024,
         "ws": WebSocket,
         # Each socket would keep a zlib window of some 300 KB for messages of a few hundred bytes.
         "ws_per_message_deflate": False,
         "ws_ping_interval": timeouts.LIVE_HEARTBEAT,
+        # Whoever does not answer one by the next is gone.
+        "ws_ping_timeout": timeouts.LIVE_HEARTBEAT,
     }
 
     async def _serve(self):
         # As in UvicornWorker, but for the class of the server.
         self.config.app = self.wsgi
+        if "lifespan" in self.wsgi.application_mapping:
+            self.config.lifespan = "on"
+        self.config.load()
+        self.config.loaded_app = request_ids.asgi(self.config.loaded_app, settings.FORWARDED_ALLOW_IPS)
         server = StoppingServer(config=self.config)
-        self._install_sigquit_handler()
+        # Gunicorn's way to say at once. UvicornWorker's own handler only lowers a flag that Uvicorn never looks at.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
         self.wsgi.start()
-        watching = asyncio.create_task(self._stop_when_reloaded(server)) if self.cfg.reload else None
         await server.serve(sockets=self.sockets)
-        if watching:
-            watching.cancel()
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
-
-    async def _stop_when_reloaded(self, server):
-        # Gunicorn's reloader, in a thread of its own, only lowers this flag, and Uvicorn never looks at it.
-        while self.alive:  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
-        server.should_exit = True

@@ -52,6 +52,11 @@ async def close(hub):
     await hubs.get_channel_layer().flush()
 
 
+@pytest.fixture(scope="session")
+def server(notes_server):
+    return notes_server
+
+
 class Redis:
     """The Redis of the tests, and those connections to it that were opened later than this one."""
 

@@ -86,7 +86,7 @@ def test_what_is_committed_while_a_reader_is_served_is_not_passed_over(notes, mo
 
 def test_topics_do_not_mix(notes):
     save(notes, "1", "note")
-    publish("wishes", "1")
+    publish("others", "1")
     assert [change["html"] for change in read(0)["changes"]] == ["<p lang=en>note</p>"]
 
 

@@ -1,6 +1,7 @@
 """How a hint leaves a process: from threads that work for an event loop, and from all others."""
 
 import asyncio
+import json
 import os
 import select
 import signal
@@ -11,6 +12,7 @@ from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 
 from apps.live import hints
+from wisheasy.logs import Json, request_id
 
 from .conftest import listening, until
 
@@ -55,6 +57,20 @@ def test_all_hints_leave_on_one_thread(sent):
     assert [thread.name for thread in set(sent)] == ["hints"]
 
 
+def test_a_hint_that_fails_is_logged_under_the_request_that_caused_it(monkeypatch, caplog):
+    async def group_send(topic):
+        raise OSError("Redis is away")
+
+    def change():
+        request_id.set("the-request")
+        hints.send("notes")
+
+    monkeypatch.setattr(hints, "_group_send", group_send)
+    as_a_worker(change)
+    asyncio.run(until(lambda: caplog.records))
+    assert json.loads(Json().format(caplog.records[0]))["id"] == "the-request"
+
+
 def test_a_worker_does_not_wait_for_a_hint(sent, monkeypatch):
     may_leave, group_send = threading.Event(), hints._group_send
 
@@ -79,6 +95,7 @@ async def test_a_thread_that_works_for_an_event_loop_sends_its_hint_there(sent):
     assert sent == [threading.current_thread()]
 
 
+@pytest.mark.django_db
 def test_a_loop_that_is_over_is_not_asked(sent):
     # Its sync work is done on this thread, which remembers it.
     async_to_sync(database_sync_to_async(lambda: None))()

@@ -169,7 +169,7 @@ async def test_readers_are_sent_away_when_the_server_stops(hub):
             await soon(busy.next())
 
 
-async def test_many_readers_are_not_sent_away_in_the_same_moment(hub, monkeypatch):
+async def test_many_readers_are_not_sent_away_in_the_same_moment_even_if_all_are_sent_news(hub, notes, monkeypatch):
     monkeypatch.setattr(hubs, "SENT_AWAY_WITHIN", 0.5)
     loop = asyncio.get_running_loop()
     moments = []
@@ -182,8 +182,11 @@ async def test_many_readers_are_not_sent_away_in_the_same_moment(hub, monkeypatc
 
     pages = asyncio.gather(*(wait() for _ in range(400)))
     await asyncio.sleep(0.5)
+    await listening(hub)
     begin = loop.time()
-    await hubs.stop()
+    stopping = asyncio.ensure_future(hubs.stop())
+    await save(notes, "1")
+    await soon(stopping)
     await soon(pages)
     assert 0.3 < max(moments) - begin < 2
     for start in (0, 0.1, 0.2):

@@ -126,4 +126,4 @@ def test_a_rendered_wish_knows_nothing_of_a_viewer(cast, wish):
     html = broadcasts.render([str(wish.pk)])[str(wish.pk)]
     assert "csrf" not in html
     assert f'formaction="/wishes/{wish.pk}/cheer"' in html
-    assert html.strip().startswith(f'<li class="wish" id="wish-{wish.pk}"')
+    assert html.strip().startswith(f'<li class="wish item" id="wish-{wish.pk}"')

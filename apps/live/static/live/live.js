@@ -16,6 +16,14 @@ const RELOAD = 4410;
 
 class Reload extends Error {}
 
+// Too many requests from this address: the server says how many seconds to wait at least.
+class Refused extends Error {
+  constructor(response) {
+    super("429");
+    this.wait = 1000 * (Number(response.headers.get("Retry-After")) || 0);
+  }
+}
+
 // Each transport is a function (live, onOpen) whose promise ends, or fails, when the connection does.
 const TRANSPORTS = {
   websocket(live, onOpen) {
@@ -69,6 +77,7 @@ const TRANSPORTS = {
       if (holds && asked) address.searchParams.set("wait", LONG_POLL_SECONDS);
       const response = await fetch(address, { signal: abort.signal });
       if (response.status === 410) throw new Reload();
+      if (response.status === 429) throw new Refused(response);
       if (!response.ok) throw new Error(`${response.status}`);
       live.transports = (response.headers.get("Live-Transports") ?? "polling").split(" ");
       onOpen();
@@ -142,6 +151,7 @@ class Live {
     while (run === this.runs) {
       const name = this.transports[Math.min(choice, this.transports.length - 1)] ?? "polling";
       let opened = false;
+      let wait = 0;
       const onOpen = () => {
         if (opened) return;
         opened = true;
@@ -152,9 +162,10 @@ class Live {
         await TRANSPORTS[name](this, onOpen);
       } catch (error) {
         if (error instanceof Reload) return location.reload();
+        wait = error.wait ?? 0;
       }
       if (run !== this.runs) return;
-      if (name === "polling" && opened) {
+      if (name === "polling" && opened && !wait) {
         choice = 0;
         continue;
       }
@@ -163,7 +174,7 @@ class Live {
       choice = opened ? 0 : (choice + 1) % this.transports.length;
       if (!opened && choice === 0) failures += 1;
       const retry = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures);
-      await this.pause(retry * (0.5 + Math.random()));
+      await this.pause(wait + retry * (0.5 + Math.random()));
     }
   }
 }

@@ -38,7 +38,9 @@ class Command(BaseCommand):
             connection.ensure_connection()
         except OperationalError as error:
             reason = str(error).strip().splitlines()[0]
-            raise CommandError(f"The database can't be reached, check DATABASE_URL: {reason}") from error
+            raise CommandError(
+                f"The database can't be reached, check DATABASE_URL (in the stack secrets/database_url): {reason}"
+            ) from error
 
     def migrate(self, verbosity):
         connection = connections[DEFAULT_DB_ALIAS]
