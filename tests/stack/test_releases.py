@@ -142,6 +142,37 @@ def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for
     assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
 
 
+# What somebody adds that is there once for each slot, as docs/recipes/background-worker.md does.
+WORKERS = "services:" + "".join(
+    f"""
+  worker-{slot}:
+    extends: {{file: docker-compose.yml, service: web-{slot}}}
+    init: true
+    command: [sleep, infinity]
+    healthcheck: {{test: [CMD, "true"]}}
+"""
+    for slot in ("blue", "green")
+)
+
+
+def test_a_worker_in_each_slot_is_released_and_rolled_back_with_it(asgi, load):
+    (asgi.folder / "docker-compose.override.yml").write_text(WORKERS)
+    report = load.begin()
+    asgi.run("make", "release")
+    slot, _ = asgi.serves()
+    assert workers(asgi) == [f"worker-{slot}"]
+    # To a version that had none.
+    asgi.run("make", "rollback")
+    assert workers(asgi) == []
+    asgi.run("make", "rollback")
+    assert workers(asgi) == [f"worker-{slot}"]
+    assert_nothing_failed(load, report)
+
+
+def workers(stack):
+    return [service for service in stack.services() if service.startswith("worker-")]
+
+
 MIGRATION = """from django.db import migrations, models
 
 
@@ -319,37 +350,45 @@ def test_after_an_accident_the_stack_is_ready_again_by_itself(asgi, load, figure
     assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
 
 
-STEPS = ["image", "check", "services", "backup", "safety", "migrate", "start", "introduce", "switch", "smoke", "drain"]
+# Until a slot is touched, one release after the other is killed, each at a later step; from then on each is finished.
+KILLED_AT = [
+    ["image", "check", "services", "backup", "safety"],
+    *([step] for step in ("migrate", "start", "introduce", "switch", "smoke", "drain")),
+]
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, step):
+@pytest.mark.parametrize("steps", KILLED_AT, ids="-".join)
+def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, steps):
     # Something new in the image, or there would be nothing to back up and to migrate.
-    asgi.edit("wisheasy/templates/base.html", "{% block content %}", f"<!-- {step} -->{{% block content %}}")
+    name = "-".join(steps)
+    asgi.edit("wisheasy/templates/base.html", "{% block content %}", f"<!-- {name} -->{{% block content %}}")
     report = load.begin()
-    environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
-    release = subprocess.Popen(
+    for step in steps:
+        kill_release(asgi, step)
+    result, seconds = asgi.timed("make", "release")
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures.append(f"killed at {', '.join(steps)}, then released in {seconds:.1f} s: {report}")
+    assert f"<!-- {name} -->" in httpx.get(asgi.url).text
+    assert len(asgi.serving()) == 1
+    assert_nothing_failed(load, report)
+
+
+def kill_release(stack, step):
+    """Begin one, and kill it as soon as it says that it has come to this step."""
+    with subprocess.Popen(
         ["docker/release"],
-        cwd=asgi.folder,
-        env=environment,
+        cwd=stack.folder,
+        env={**BASE, "COMPOSE_PROJECT_NAME": stack.project, "HTTP_PORT": str(stack.port)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    said = ""
-    while not re.search(rf"^{step} ", said, re.MULTILINE):
-        character = release.stdout.read(1)
-        assert character, f"it never came to {step}:\n{said}"
-        said += character
-    release.send_signal(signal.SIGKILL)
-    release.wait()
-    result, seconds = asgi.timed("make", "release")
-    assert result.returncode == 0, result.stdout + result.stderr
-    figures.append(f"killed at {step}, then released in {seconds:.1f} s: {report}")
-    assert f"<!-- {step} -->" in httpx.get(asgi.url).text
-    assert len(asgi.serving()) == 1
-    assert_nothing_failed(load, report)
-    release.stdout.close()
+    ) as release:
+        said = ""
+        while not re.search(rf"^{step} ", said, re.MULTILINE):
+            character = release.stdout.read(1)
+            assert character, f"it never came to {step}:\n{said}"
+            said += character
+        release.kill()
 
 
 def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, load):

@@ -7,6 +7,7 @@ import re
 import secrets
 import socket
 import ssl
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -106,6 +107,7 @@ def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
             hosts.said[name] = host.run("make", "up-asgi", **({"TAG": "blue"} if name == "b" else {})).stdout
         (certificate / "default.conf").write_text(configuration(web, gateway))
         start_balancer(balancer, hosts, certificate)
+        wait_until_it_answers(hosts)
         yield hosts
     finally:
         web["a"].run("docker", "rm", "--force", balancer, check=False)
@@ -159,6 +161,19 @@ def start_balancer(container: str, hosts: Hosts, files: Path) -> None:
     docker("cp", f"{files}/default.conf", f"{container}:/etc/nginx/conf.d/default.conf")
     docker("cp", f"{files}/.", f"{container}:/etc/nginx/site")
     docker("start", container)
+
+
+def wait_until_it_answers(hosts: Hosts) -> None:
+    """Docker takes connections for a container that does not listen yet, and ends them."""
+    begin = time.monotonic()
+    with hosts.client() as client:
+        while True:
+            try:
+                return client.get("/healthz/live").raise_for_status()
+            except httpx.TransportError:
+                if time.monotonic() - begin > 20:
+                    raise
+                time.sleep(0.1)
 
 
 def test_behind_a_balancer_the_site_is_https_and_the_visitor_is_the_visitor(hosts):
