@@ -8,6 +8,7 @@ from django.conf import settings
 
 from bench.advice import advice
 from bench.figures import Results
+from bench.workloads import WORKLOADS
 from tests.servers import ROOT
 from wisheasy.serving import timeouts
 from wisheasy.serving.modes import ASGI, WSGI
@@ -38,24 +39,26 @@ def memory(side):
 
 WAITING = [f"{figure(side, f'upstream/{view}', 'rps'):.0f}" for side, view in (("wsgi", "sync"), ("asgi", "async"))]
 CPUS = 2
+CLIENTS = next(workload.clients for workload in WORKLOADS if workload.name == "upstream/async")
 AT_A_TIME = CPUS * WSGI.workers_per_cpu * WSGI.threads
 ROOM = re.search(r"1 GB holds about ([\d,]+)", " ".join(advice(RESULTS)))[1]
 
 # What the page says, with the figures as they were measured.
 SAID = [
     f"`wsgi` {query('wsgi')} requests per second, `hybrid` {query('hybrid')}, `asgi` {query('asgi')} with a sync view "
-    f"and {query('asgi', 'async')} with an async one",
+    f"and {query('asgi', 'async')} with an async one; with Nginx in front, `wsgi` {query('nginx-wsgi')}",
     f"takes {figure('wsgi', 'plain/sync', 'cpu'):.0f} µs of CPU in `wsgi` and, as an async view, "
     f"{figure('asgi', 'plain/async', 'cpu'):.0f} µs in `asgi`",
-    f"two `wsgi` workers with their 8 threads answer {WAITING[0]} requests per second",
+    f"Two `wsgi` workers with their 8 threads answer {WAITING[0]} requests per second",
     f"with an async view answer {WAITING[1]}, "
-    f"{times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} times as many",
+    f"{times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} times as many: all {CLIENTS} "
+    "clients wait at the same time",
     f"all answered within {figure('asgi', 'upstream-1000', 'seconds'):.2f} s",
     f"{times(('stock', 'plain/async', 'cpu'), ('asgi', 'plain/async', 'cpu')):.1f} times the CPU for the async page",
     f"{times(('asgi', 'query/async', 'rps'), ('stock', 'query/async', 'rps')):.1f} times fewer requests for the page",
-    f"up to {figure('stock', 'crowd/sync', 'backends', worst=True):.0f} connections to PostgreSQL and "
-    f"{sum(RESULTS.values('stock', 'crowd/sync', 'errors')):.0f} errors",
-    f"had {figure('asgi', 'crowd/sync', 'backends', worst=True):.0f} connections then, and no error",
+    f"up to {figure('stock', 'crowd/sync', 'backends', worst=True):.0f} connections to PostgreSQL and, in "
+    f"all rounds, {sum(RESULTS.values('stock', 'crowd/sync', 'errors')):.0f} errors",
+    f"handler had {figure('asgi', 'crowd/sync', 'backends', worst=True):.0f} connections then, and no error",
     f"takes {figure('asgi-1', 'idle', 'per_socket'):.0f} KB, so 1 GB holds some {ROOM}",
     f"for {figure('asgi', 'hub', 'cpu'):.0f} µs of CPU each, 99 % of them within {figure('asgi', 'hub', 'p99'):.0f} ms",
     f"of `wsgi` {memory('wsgi')}, of `asgi` {memory('asgi')}, and `hybrid`, which has both, {memory('hybrid')}",
@@ -64,6 +67,7 @@ SAID = [
         f"| {workers} | {query(f'wsgi{which}')} | {query(f'asgi{which}', 'async')} |"
         for workers, which in ((1, "-1"), (2, ""), (4, "-4"))
     ),
+    f"and it takes {figure('asgi', 'query/sync', 'memory') - figure('wsgi', 'query/sync', 'memory'):.0f} MB more",
     f"{query('wsgi')} requests per second with a query, `asgi` {query('asgi')}",
     f"`wsgi` answers {query('wsgi')} such queries in a second",
     f"({query('hybrid')} requests per second to {query('wsgi')})",
@@ -79,7 +83,12 @@ SAID = [
     f"sent something at least every {timeouts.LIVE_HEARTBEAT} seconds",
     f"`proxy_read_timeout`, which is {timeouts.NGINX_PROXY_READ} seconds",
     f"the limit of {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20} MB",
-    f"something at least every {timeouts.NGINX_PROXY_READ} seconds while",
+    f"comment, at least every {timeouts.LIVE_HEARTBEAT} seconds while",
+    f"gives up after {timeouts.NGINX_PROXY_READ} seconds without",
+    f"go on for {timeouts.WORKER_SHUTDOWN} (",
+    f"a thousand open pages within {figure('asgi', 'hub', 'p99'):.0f} ms, for {figure('asgi', 'hub', 'cpu'):.0f} µs",
+    f"a quarter of the {AT_A_TIME} threads",
+    f"in `wsgi` {AT_A_TIME} streams are all threads",
 ]
 
 

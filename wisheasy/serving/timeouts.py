@@ -8,7 +8,8 @@ Each step must outlast the one above it, or the wrong side gives up first and th
 NGINX_UPSTREAM_IDLE = 60
 SERVER_KEEPALIVE = 75
 
-# One request: the worker must be stopped before Nginx gives up on it, so that the log names the culprit.
+# A worker that hangs, because something blocks its event loop, is replaced before Nginx gives up on what it was asked,
+# so that the log names the culprit. A request that waits on a thread, or with await, is ended by Nginx alone.
 WORKER_TIMEOUT = 30
 NGINX_PROXY_READ = 60
 
