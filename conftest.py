@@ -1,5 +1,6 @@
 import os
 import secrets
+import signal
 
 import django
 import pytest
@@ -13,6 +14,8 @@ for name in (
     "LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS",
 ):  # fmt: skip
     os.environ.pop(name, None)
+# A shell has what it starts in the background ignore Ctrl+C, and so would the servers that tests end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
 # This mode has all that there is to test in one process. The others are tested through real servers.
 os.environ["SERVER_MODE"] = "asgi"

@@ -21,6 +21,7 @@ MORE = """
 
 @api.get("/thread")
 async def thread():
+    import logging
     import threading
     import time
 
@@ -28,6 +29,7 @@ async def thread():
 
     def hold():
         User.objects.count()
+        logging.getLogger("tests").info("Held.")
         time.sleep(0.3)
         return threading.current_thread().name
 
@@ -130,8 +132,11 @@ def test_its_lines_have_the_id_of_the_answer(api):
 def test_an_exception_is_a_line_with_its_id(api):
     answer = httpx.get(f"{api.url}/api/broken")
     assert answer.status_code == 500
-    time.sleep(0.1)
-    broken = [line for line in lines(api) if "this is broken" in line.get("exception", "")]
+    for _ in range(100):
+        # It is written after the answer.
+        if broken := [line for line in lines(api) if "this is broken" in line.get("exception", "")]:
+            break
+        time.sleep(0.05)
     assert [line["id"] for line in broken] == [answer.headers["X-Request-ID"]]
 
 
@@ -150,10 +155,17 @@ def test_it_is_told_of_the_start_and_of_the_end_after_the_last_request(api):
     def said():
         return [line["message"] for line in lines(api) if line["message"].startswith("The API")]
 
+    def held():
+        return sum(line["message"] == "Held." for line in lines(api))
+
     assert said() == ["The API starts."]
+    before = held()
     with ThreadPoolExecutor(1) as visitor:
         slow = visitor.submit(httpx.get, f"{api.url}/api/thread", timeout=30)
-        time.sleep(0.1)
+        for _ in range(200):
+            if held() > before:
+                break
+            time.sleep(0.02)
         os.kill(api.pid, signal.SIGTERM)
     assert slow.result().status_code == 200
     for _ in range(100):

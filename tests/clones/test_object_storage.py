@@ -186,13 +186,13 @@ def slow(store, delay):
 def test_a_slow_store_does_not_hold_the_event_loop(server, store):
     with server.member() as one, server.member() as other, ThreadPoolExecutor(2) as visitors:
         upload(one), upload(other)
-        with slow(store, 0.5):
+        with slow(store, 0.5), server.client() as client:
             uploads = [visitors.submit(upload, member) for member in (one, other)]
             # Both threads wait for the store; what needs none is answered.
             time.sleep(0.3)
             for _ in range(5):
                 begin = time.monotonic()
-                assert httpx.get(f"{server.url}/healthz/live").status_code == 200
+                assert client.get("/healthz/live").status_code == 200
                 assert time.monotonic() - begin < 0.4
             assert not all(each.done() for each in uploads)
         assert [len(addresses(each.result())) for each in uploads] == [2, 2]

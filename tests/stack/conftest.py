@@ -120,6 +120,15 @@ BASE = {
 }
 
 
+def eventually(condition, within=15):
+    """What it returns, as soon as that is true: what another process does, or a line that comes after an answer."""
+    end = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    return value
+
+
 class Clone(Stack):
     """Another machine: a clone of its own, whose project has this name."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ..test_commands import FOLLOWED
-from .conftest import BASE, Stack
+from .conftest import BASE, Stack, eventually
 
 FOLDER = "/var/lib/postgresql"
 ROWS = 1000
@@ -75,14 +75,6 @@ def sentence(result):
 
 # Where no database answers, as what DATABASE_URL_FILE names.
 NOWHERE = "echo postgres://wisheasy:x@postgres:1/wisheasy >/tmp/nowhere; export DATABASE_URL_FILE=/tmp/nowhere;"
-
-
-def eventually(condition, within=15):
-    end = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    return value
 
 
 @pytest.fixture(scope="module")
@@ -420,7 +412,7 @@ def test_the_schedule_ends_at_once_when_it_is_stopped(service):
 SCHEDULE = """
 sleep() { echo "sleep $1"; command sleep 0.1; }
 export -f sleep
-timeout 1.5 backup schedule
+timeout 3 backup schedule
 """
 
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from statistics import median  # only with wishes
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -43,11 +44,15 @@ def test_the_other_page_shows_the_wish_in_time(stack, new_page, figures, name):
     reader, writer = new_page(), new_page()
     sign_up(writer, name)
     expect(reader.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
-    text = f"seen by the other in {stack.mode}"
-    begin = time.monotonic()
-    post(writer, text)
-    expect(wish(reader, text)).to_be_visible(timeout=WITHIN[stack.mode] * 1000)
-    figures.append(f"{stack.mode}: a wish is on the other page {time.monotonic() - begin:.2f} s after the click")
+    took = []
+    for number in range(3):
+        text = f"seen by the other in {stack.mode}, {number}"
+        begin = time.monotonic()
+        post(writer, text)
+        expect(wish(reader, text)).to_be_visible(timeout=10_000)
+        took.append(time.monotonic() - begin)
+    figures.append(f"{stack.mode}: a wish is on the other page {median(took):.2f} s after the click")
+    assert median(took) < WITHIN[stack.mode]
     wish(writer, text).get_by_role("button", name="Mark as granted").click()
     expect(wish(reader, text).locator(".badge")).to_be_visible(timeout=5000)
     wish(writer, text).locator("summary").click()
@@ -63,13 +68,13 @@ def test_who_cannot_have_a_websocket_gets_the_event_stream_and_then_polling(stac
     reader.goto("/")
     expect(reader.locator("[data-live-status]")).to_contain_text("event stream", timeout=10000)
     post(writer, f"over the stream in {stack.mode}")
-    expect(wish(reader, f"over the stream in {stack.mode}")).to_be_visible(timeout=1500)
+    expect(wish(reader, f"over the stream in {stack.mode}")).to_be_visible(timeout=2500)
 
     reader.route("**/events?*", lambda route: route.abort())
     reader.goto("/")
     expect(reader.locator("[data-live-status]")).to_contain_text("polling", timeout=20000)
     post(writer, f"held in {stack.mode} until there was news")
-    expect(wish(reader, f"held in {stack.mode} until there was news")).to_be_visible(timeout=1500)
+    expect(wish(reader, f"held in {stack.mode} until there was news")).to_be_visible(timeout=2500)
 
 
 def test_the_board_works_with_javascript_off(stack, new_page, name):

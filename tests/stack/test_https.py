@@ -20,7 +20,7 @@ from tests.certificates import issue
 from tests.servers import Member, free_port
 
 from . import testssl
-from .conftest import BASE, PLACEHOLDERS, Loopback, Stack
+from .conftest import BASE, PLACEHOLDERS, Loopback, Stack, eventually
 
 SITE, OTHER = "www.example.test", "example.test"
 PEBBLE = {
@@ -307,7 +307,7 @@ def test_behind_a_proxy_that_holds_the_certificate_its_word_counts(behind_a_prox
     assert page.status_code == 200
     assert page.headers["Strict-Transport-Security"]
     assert behind_a_proxy.http("/", headers={"X-Forwarded-Proto": "http"}).status_code == 308
-    assert '"client":"203.0.113.7"' in behind_a_proxy.compose("logs", "--tail", "20", "nginx").stdout
+    eventually(lambda: '"client":"203.0.113.7"' in behind_a_proxy.compose("logs", "--tail", "20", "nginx").stdout)
 
 
 def test_http3_is_offered_where_it_is_asked_for(behind_a_proxy):
