@@ -45,7 +45,7 @@ def services():
             "REDIS_URL": f"redis://127.0.0.1:{ports['redis:8'][1]}/0",
         }
     finally:
-        subprocess.run(["docker", "rm", "--force", *names], check=False, capture_output=True)
+        subprocess.run(["docker", "rm", "--force", "--volumes", *names], check=False, capture_output=True)
 
 
 def test_the_applications_pass_their_tests_on_postgresql_and_redis(services, figures):
