@@ -1,30 +1,25 @@
 """Copies of the repository that tests may change: what Git tracks or would take, in a repository of its own."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers import ROOT
+from tests.servers import copy_of_the_clone
 
 
 class Clone:
     def __init__(self, folder: Path):
-        self.folder = folder
-        names = self.run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout.splitlines()
-        for name in filter(lambda name: (ROOT / name).is_file(), names):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+        self.folder = copy_of_the_clone(folder)
         (folder / ".venv").symlink_to(sys.prefix)
         self.run("git", "init", "--quiet")
         self.run("git", "add", "--all")
 
-    def run(self, *command: str, check: bool = True, cwd: Path | None = None, **variables: str):
+    def run(self, *command: str, check: bool = True, **variables: str):
         """Run a command in it, of which the environment of whoever tests knows nothing."""
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **variables}
         result = subprocess.run(
-            command, cwd=cwd or self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         if check:
             assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-6000:]}\n{result.stderr[-3000:]}"

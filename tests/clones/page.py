@@ -6,11 +6,10 @@ A block belongs to the file that the paragraph before it begins with. In the lan
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-from tests.servers import ROOT
+from tests.servers import ROOT, copy_of_the_clone
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -36,16 +35,8 @@ def blocks(name: str, *sections: str) -> list[tuple[str, str, str]]:
 
 
 def clone(folder: Path) -> Path:
-    """What Git tracks or would take, in a folder of its own."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    # As the first `make run-…` leaves it.
+    """What Git tracks or would take, as the first `make run-…` leaves it."""
+    copy_of_the_clone(folder)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     (folder / "var").mkdir()
     return folder
