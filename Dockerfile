@@ -16,6 +16,7 @@ RUN pip uninstall --yes --quiet --root-user-action ignore pip \
     && groupadd --gid 10001 app \
     && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin app
 ENV PATH=/opt/venv/bin:$PATH \
+    DJANGO_SETTINGS_MODULE=wisheasy.settings \
     PYTHONUNBUFFERED=1 \
     BIND_ADDRESS=0.0.0.0
 COPY --from=packages /opt/venv /opt/venv
@@ -23,16 +24,13 @@ WORKDIR /app
 COPY docker/probe.py docker/
 COPY manage.py gunicorn.conf.py ./
 COPY wisheasy wisheasy
+COPY kit kit
 COPY apps apps
 # Whatever the umask of the clone was.
 RUN chmod -R a+rX . && python -m compileall -q .
 
 # Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.
 FROM project AS static
-# only with lab
-# Its files are there for whoever turns it on later.
-ENV LAB=1
-# end of lab
 RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
 
@@ -48,6 +46,6 @@ COPY docker /host/docker
 RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /edge /certificates
 USER 10001:10001
 EXPOSE 8000
-CMD ["python", "-m", "wisheasy.serving"]
+CMD ["python", "-m", "kit.serving"]
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wisheasy" org.opencontainers.image.revision=$REVISION

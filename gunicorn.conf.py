@@ -11,13 +11,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 from gunicorn import glogging
 
 # The settings read the environment, and stop here, before any worker is forked, when something in it is wrong.
-from wisheasy import logs, settings
-from wisheasy.serving import timeouts
+from kit import logs
+from kit.serving import timeouts
+from wisheasy import settings
 
-wsgi_app = settings.SERVER.application
-worker_class = settings.SERVER.gunicorn_worker_class
+# Gunicorn wants a colon before the last part.
+wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))
+worker_class = settings.WORKER_CLASS
 workers = settings.WORKERS
-threads = settings.SERVER.threads
+threads = settings.THREADS
 
 bind = f"{settings.BIND_ADDRESS}:{settings.PORT}"
 keepalive = timeouts.SERVER_KEEPALIVE
@@ -52,7 +54,7 @@ def between_requests(record):
 
 
 class Logger(glogging.Logger):
-    """Gunicorn's lines, and with them Uvicorn's, in the shape of all others (wisheasy/logs.py)."""
+    """Gunicorn's lines, and with them Uvicorn's, in the shape of all others (kit/logs.py)."""
 
     def setup(self, cfg):
         super().setup(cfg)

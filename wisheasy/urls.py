@@ -1,18 +1,15 @@
-from django.apps import apps  # only with lab
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import TemplateView
 
-handler400 = "apps.ops.views.bad_request"
-handler404 = "apps.ops.views.not_found"
+handler400 = "kit.ops.views.bad_request"
+handler404 = "kit.ops.views.not_found"
 
 urlpatterns = [
+    path("", include("apps.wishes.urls")),
+    path("", TemplateView.as_view(template_name="home.html"), name="home"),
     path("accounts/", include("apps.accounts.urls")),
-    path("live/", include("apps.live.urls")),
+    path("live/", include("kit.live.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
-    path("", include("apps.wishes.urls")),  # only with wishes, else path("", include("apps.home.urls")),
 ]
-# only with lab
-if apps.is_installed("apps.lab"):
-    urlpatterns += [path("lab/", include("apps.lab.urls"))]
-# end of lab

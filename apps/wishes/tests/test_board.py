@@ -3,9 +3,9 @@ import re
 import pytest
 from pytest_django.asserts import assertContains, assertNotContains
 
-from apps.live.changes import latest
 from apps.wishes import views
 from apps.wishes.models import Cheer, Wish
+from kit.live.changes import latest
 
 
 def texts(response):

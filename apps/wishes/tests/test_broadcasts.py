@@ -4,10 +4,10 @@ import pytest
 from django.db import transaction
 from django.utils import translation
 
-from apps.live import changes
-from apps.live.models import Change
 from apps.wishes import broadcasts
 from apps.wishes.models import Cheer, Wish
+from kit.live import changes
+from kit.live.models import Change
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,0 +1,46 @@
+"""Asks the stack from outside, through Nginx, what a visitor would: is it this slot, in this mode, that answers?"""
+
+import http
+import json
+import time
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from kit.ops import health
+from kit.ops.visitor import Visitor, Wrong
+
+# Seconds for Nginx to have turned to this slot.
+TURNED_WITHIN = 10
+
+
+class Command(BaseCommand):
+    help = "Checks through Nginx that this slot serves in this mode: readiness, a page, its files, the WebSocket."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("edge", help="the host where Nginx listens")
+
+    def handle(self, *, edge, **options):
+        visitor = Visitor(edge)
+        try:
+            self.check_slot(visitor)
+            visitor.check_page()
+            visitor.check_live()
+        except Wrong as error:
+            raise CommandError(str(error)) from error
+
+    def check_slot(self, visitor):
+        give_up = time.monotonic() + TURNED_WITHIN
+        while True:
+            answer = visitor.ask(health.READY)
+            if answer.status == http.HTTPStatus.OK:
+                answered = json.loads(answer.text)
+                if (answered["slot"], answered["mode"]) == (settings.SLOT, settings.SERVER_MODE):
+                    return
+            if time.monotonic() > give_up:
+                raise Wrong(
+                    f"Nginx does not send requests to {settings.SLOT} in {settings.SERVER_MODE} mode: {health.READY} "
+                    f"answers {answer.status} {answer.text[:300]}"
+                )
+            time.sleep(0.1)

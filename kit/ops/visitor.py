@@ -1,0 +1,159 @@
+"""Asks through Nginx what a visitor would ask. What is wrong is raised as one sentence."""
+
+import asyncio
+import http.client
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+
+from kit.live.topics import TOPICS
+
+# Where Nginx listens, inside the stack.
+PORTS = {"http": 8080, "https": 8443}
+# Seconds for each answer.
+TIMEOUT = 10
+
+
+class Wrong(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+    asked_from: str
+    """The address of this side of the connection."""
+
+
+class Visitor:
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        tls: bool | None = None,
+        site: str | None = None,
+        timeout: float = TIMEOUT,
+    ):
+        """Of Nginx at `host`, by the scheme of the site; or of whatever listens at that port. `site`: SITE_URL, or
+        another of its addresses."""
+        self.site = urlsplit(site or settings.SITE_URL)
+        self.tls = None
+        if self.site.scheme == "https" if tls is None else tls:
+            # Until there is a certificate Nginx has one of its own making, and the slot serves all the same.
+            self.tls = ssl.create_default_context()
+            self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+        self.edge = (host, port or PORTS[self.site.scheme])
+        self.timeout = timeout
+
+    def connect(self) -> socket.socket:
+        connection = socket.create_connection(self.edge, timeout=self.timeout)
+        try:
+            return self.tls.wrap_socket(connection, server_hostname=self.site.hostname) if self.tls else connection
+        except OSError:
+            connection.close()
+            raise
+
+    def ask(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection(*self.edge, timeout=self.timeout)
+        try:
+            connection.sock = self.connect()
+            asked_from = connection.sock.getsockname()[0]
+            connection.request(method, path, body, headers={"Host": self.site.netloc, **headers})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read().decode(errors="replace"), asked_from)
+        except TimeoutError as error:
+            raise Wrong(f"{self.edge[0]}:{self.edge[1]} does not answer {path} within {self.timeout} s.") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Wrong(
+                f"{self.edge[0]}:{self.edge[1]} gave no answer to {path}: {str(error) or type(error).__name__}"
+            ) from error
+        finally:
+            connection.close()
+
+    def check_page(self) -> str:
+        """The page / and each static file that it names. What was looked at."""
+        page = self.ask("/")
+        if page.status >= http.HTTPStatus.BAD_REQUEST:
+            raise Wrong(f"The page / is answered {page.status}: look at the log of web-{settings.SLOT}.")
+        paths = set(re.findall(rf'(?:href|src)="({re.escape(settings.STATIC_URL)}[^"?#]+)', page.text))
+        for path in paths:
+            status = self.ask(path).status
+            if status != http.HTTPStatus.OK:
+                raise Wrong(f"The page / names {path}, which is answered {status}.")
+        return f"/ and {len(paths)} static files"
+
+    def check_live(self) -> str:
+        """The first topic by WebSocket, there and back, or the refusal where this mode has none. What was looked at."""
+        topic = next(iter(TOPICS), None)
+        if topic is None:
+            return "no topic is registered"
+        path = f"/live/{topic}/ws"
+        if "websocket" not in settings.LIVE_TRANSPORTS:
+            status = self.ask(path).status
+            if status != http.HTTPStatus.UPGRADE_REQUIRED:
+                raise Wrong(f"{path} is answered {status}, where {settings.SERVER_MODE} mode has to refuse it.")
+            return f"{path} is refused with 426, as it has to be in {settings.SERVER_MODE} mode"
+        try:
+            asyncio.run(self._open(path))
+        except InvalidStatus as error:
+            status = error.response.status_code
+            raise Wrong(f"The WebSocket {path} does not open: it is answered {status} instead of 101.") from error
+        except TimeoutError as error:
+            raise Wrong(f"The WebSocket {path} does not open and answer within {self.timeout} s.") from error
+        except (InvalidHandshake, WebSocketException, OSError) as error:
+            raise Wrong(f"The WebSocket {path} does not open: {error}") from error
+        return path
+
+    async def _open(self, path):
+        # Not websockets.sync: it reads on a thread of its own, and a TLS connection that one thread reads while another
+        # writes breaks or hangs, once in a hundred times.
+        host, port = self.edge
+        tls = {"ssl": self.tls, "server_hostname": self.site.hostname} if self.tls else {}
+        async with (
+            asyncio.timeout(self.timeout),
+            connect(
+                f"{'wss' if self.tls else 'ws'}://{self.site.netloc}{path}",
+                host=host, port=port, origin=settings.SITE_URL, proxy=None, open_timeout=None, **tls,
+            ) as websocket,
+        ):  # fmt: skip
+            await websocket.recv()
+            await (await websocket.ping())
+
+    def check_csrf(self) -> str:
+        """A form is fetched and sent back, as a browser does it; and it is refused without its token."""
+        form = resolve_url(settings.LOGIN_URL)
+        page = self.ask(form)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        cookies = [header.split(";")[0] for header in page.headers.get_all("Set-Cookie", [])]
+        if not token or not cookies:
+            raise Wrong(f"The page {form} is answered {page.status}, without a form or without a cookie.")
+        with_token, without = (
+            self.ask(
+                reverse("set_language"),
+                "POST",
+                f"language={settings.LANGUAGE_CODE}&next=/{extra}",
+                **{
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "Cookie": "; ".join(cookies),
+                    "Origin": settings.SITE_URL,
+                    "Referer": f"{settings.SITE_URL}{form}",
+                },
+            ).status
+            for extra in (f"&csrfmiddlewaretoken={token[1]}", "")
+        )
+        if with_token >= http.HTTPStatus.BAD_REQUEST:
+            raise Wrong(f"A form of {form} that is sent back is answered {with_token}.")
+        if without != http.HTTPStatus.FORBIDDEN:
+            raise Wrong(f"A form without its token is answered {without}, where it has to be refused with 403.")
+        return "a form is taken with its token, and refused without"

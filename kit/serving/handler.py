@@ -1,0 +1,215 @@
+"""Django's ASGI handler without the threads that need not be there. STOCK_ASGI=1 steps back to Django's own.
+
+What it does differently, and why each is safe:
+
+- Sync work goes to the bounded threads of threads.py, and not to a new thread for each request.
+- The hooks of Django's middleware are run in place where they do not wait, see middleware.py.
+- Signals: Django's own receivers of request_started and request_finished look after the connections of the thread
+  they are called on. threads.py does that on the threads that have connections; on the event loop's there are none.
+  As soon as anybody else listens too, all receivers are called as Django calls them.
+- The answer is closed in place when there is nothing to close but a request without uploads.
+- A body that comes in one message stays in memory. A larger one is spooled, as by Django.
+- A client that goes away is listened for after LISTEN_AFTER, for most requests are over by then.
+- An exception becomes a response on a thread of the bounded set, see respond_to.
+"""
+
+import asyncio
+import contextlib
+from contextlib import closing
+from functools import wraps
+from inspect import iscoroutinefunction
+from io import BytesIO
+
+from asgiref.sync import sync_to_async
+from django.core import signals
+from django.core.cache import caches, close_caches
+from django.core.cache.backends.base import BaseCache
+from django.core.exceptions import RequestAborted
+from django.core.handlers import base
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.handlers.exception import convert_exception_to_response
+from django.db import close_old_connections, reset_queries
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix, set_urlconf
+from django.utils.module_loading import import_string
+
+from .middleware import counterpart, respond_to
+from .threads import RequestContext, Threads
+
+# Seconds after which a request that is still being answered begins to listen for the client's going away.
+LISTEN_AFTER = 0.05
+# They do nothing on a thread without connections, or what closes_at_once looks after.
+OWN_RECEIVERS = {id(receiver) for receiver in (reset_queries, close_old_connections, close_caches, base.reset_urlconf)}
+
+
+class Handler(ASGIHandler):
+    def __init__(self, threads: Threads):
+        self.threads = threads
+        # What a signal's receivers were when they were last looked at, and whether they were Django's own alone.
+        self.seen_receivers = {}
+        super().__init__()
+
+    def load_middleware(self, is_async=False):
+        with _replaced(
+            base,
+            import_string=lambda path: counterpart(import_string(path)),
+            convert_exception_to_response=_convert_exception_to_response,
+        ):
+            super().load_middleware(is_async)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
+        async with RequestContext(self.threads):
+            await self.handle(scope, receive, send)
+
+    async def handle(self, scope, receive, send):
+        try:
+            body_file = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with closing(body_file):
+            set_script_prefix(get_script_prefix(scope))
+            if not self.only_own_receivers(signals.request_started):
+                await signals.request_started.asend(sender=self.__class__, scope=scope)
+            request, error_response = self.create_request(scope, body_file)
+            if request is None:
+                await self.send_response(error_response, send)
+                await sync_to_async(error_response.close)()
+                return
+            response = await self.answer(request, receive, send)
+            if response is None:
+                await signals.request_finished.asend(sender=self.__class__)
+            elif self.closes_at_once(request, response):
+                # HttpResponse.close, with what its signal comes to here.
+                request.close()
+                response._resource_closers.clear()
+                response.closed = True
+                set_urlconf(None)
+            else:
+                await sync_to_async(response.close)()
+
+    async def answer(self, request, receive, send):
+        """Answer the request, unless the client goes away before. The response, or None if there was none by then."""
+        disconnect = _Disconnect(receive)
+        response = None
+        try:
+            response = await self.run_get_response(request)
+            await self.send_response(response, send)
+        except asyncio.CancelledError:
+            if not disconnect.has_cancelled():
+                raise
+        finally:
+            disconnect.ignore()
+        await disconnect.settle()
+        return response
+
+    async def read_body(self, receive):
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            return BytesIO(message.get("body", b""))
+
+        async def from_the_beginning():
+            nonlocal message
+            first, message = message, None
+            return first if first is not None else await receive()
+
+        return await super().read_body(from_the_beginning)
+
+    async def send_response(self, response, send):
+        if response.streaming or len(response.content) > self.chunk_size:
+            return await super().send_response(response, send)
+        # The same two messages, without looking each header up by its name.
+        headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.headers._store.values()]
+        headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.content, "more_body": False})
+
+    def only_own_receivers(self, signal):
+        receivers, only_own = self.seen_receivers.get(signal, (None, False))
+        if signal.receivers != receivers:
+            # The first half of a receiver's key is its identity, see Signal.connect.
+            only_own = all(key[0] in OWN_RECEIVERS for key, *_ in signal.receivers)
+            self.seen_receivers[signal] = (signal.receivers.copy(), only_own)
+        return only_own
+
+    def closes_at_once(self, request, response):
+        return (
+            type(response).close is HttpResponseBase.close
+            and response._resource_closers == [request.close]
+            and "_files" not in vars(request)
+            and self.only_own_receivers(signals.request_finished)
+            # A cache's close() that is not its base class's may wait for a server.
+            and all(type(cache).close is BaseCache.close for cache in caches.all(initialized_only=True))
+        )
+
+
+class _Disconnect:
+    """Cancels the task that it is made in when the client goes away, as Django's handler does."""
+
+    def __init__(self, receive):
+        self.receive = receive
+        self.task = asyncio.current_task()
+        self.listener = None
+        self.error = None
+        self.cancelled = False
+        self.timer = asyncio.get_running_loop().call_later(LISTEN_AFTER, self.listen)
+
+    def listen(self):
+        self.listener = asyncio.get_running_loop().create_task(self.wait())
+
+    async def wait(self):
+        message = await self.receive()
+        if message["type"] != "http.disconnect":
+            self.error = AssertionError(f"Invalid ASGI message after request body: {message['type']}")
+        self.cancelled = True
+        self.task.cancel()
+
+    def ignore(self):
+        self.timer.cancel()
+        if self.listener is not None:
+            self.listener.cancel()
+
+    def has_cancelled(self):
+        """Was it this that cancelled the task, and nobody else besides? Then the task goes on."""
+        if not self.cancelled or self.task.uncancel() > 0:
+            return False
+        self.cancelled = False
+        if self.error:
+            raise self.error
+        return True
+
+    async def settle(self):
+        """Take up a cancellation that came after the last await of the answer."""
+        if not self.cancelled:
+            return
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self.has_cancelled():
+                raise
+
+
+def _convert_exception_to_response(get_response):
+    if not iscoroutinefunction(get_response):
+        return convert_exception_to_response(get_response)
+
+    @wraps(get_response)
+    async def inner(request):
+        try:
+            return await get_response(request)
+        except Exception as error:
+            return await respond_to(error, request)
+
+    return inner
+
+
+@contextlib.contextmanager
+def _replaced(module, **names):
+    """Other things under these names of the module, for the time being."""
+    originals = {name: getattr(module, name) for name in names}
+    vars(module).update(names)
+    try:
+        yield
+    finally:
+        vars(module).update(originals)

@@ -1,0 +1,110 @@
+import asyncio
+import signal
+import sys
+
+from django.conf import settings
+from gunicorn.arbiter import Arbiter
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from kit import request_ids
+
+from . import timeouts
+
+
+class StoppingServer(Server):
+    """A server that tells the application when it begins to stop: an open event stream or a long poll would
+    otherwise hold it until the time-out."""
+
+    async def shutdown(self, sockets=None):
+        # Nobody new: who is sent away is to come back to another.
+        for server in self.servers:
+            server.close()
+        if not self.force_exit:
+            await self.config.app.stop()
+        await super().shutdown(sockets)
+
+    def quit(self):
+        self.should_exit = self.force_exit = True
+
+
+class Http(HttpToolsProtocol):
+    """Uvicorn's own, that lets go of clients that take nothing more of their answer. It would wait for ever, and a
+    stream of events never ends by itself."""
+
+    cutting_off = None
+
+    def pause_writing(self):
+        super().pause_writing()
+        self.cutting_off = self.loop.call_later(timeouts.CLIENT_TAKES, self.transport.abort)
+
+    def resume_writing(self):
+        self.cutting_off.cancel()
+        super().resume_writing()
+
+    def connection_lost(self, exc):
+        if self.cutting_off:
+            self.cutting_off.cancel()
+        super().connection_lost(exc)
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """Uvicorn's own, that lets go of clients that do not read. What closes a connection waits there until everything
+    before it was taken, and who takes nothing could hold a connection, and all that is to be sent, for ever."""
+
+    cutting_off = None
+
+    async def send(self, message):
+        if message["type"] == "websocket.close":
+            self.cut_off_later()
+        await super().send(message)
+
+    def keepalive_timeout(self):
+        super().keepalive_timeout()
+        self.cut_off_later()
+
+    def cut_off_later(self):
+        self.cutting_off = self.loop.call_later(timeouts.LIVE_CLOSE, self.transport.abort)
+
+    def connection_lost(self, exc):
+        if self.cutting_off:
+            self.cutting_off.cancel()
+        super().connection_lost(exc)
+
+
+class Worker(UvicornWorker):
+    """UvicornWorker that stops within Gunicorn's own limit. By itself it ignores Gunicorn's graceful_timeout, so
+    one slow request would hold the old worker until Gunicorn kills it."""
+
+    CONFIG_KWARGS = {
+        **UvicornWorker.CONFIG_KWARGS,
+        "timeout_graceful_shutdown": timeouts.WORKER_SHUTDOWN,
+        # Django has no use for it; whatever stands beside it may (_serve).
+        "lifespan": "off",
+        "server_header": False,
+        "http": Http,
+        "ws_max_size": 64 * 1024,
+        "ws": WebSocket,
+        # Each socket would keep a zlib window of some 300 KB for messages of a few hundred bytes.
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": timeouts.LIVE_HEARTBEAT,
+        # Whoever does not answer one by the next is gone.
+        "ws_ping_timeout": timeouts.LIVE_HEARTBEAT,
+    }
+
+    async def _serve(self):
+        # As in UvicornWorker, but for the class of the server.
+        self.config.app = self.wsgi
+        if "lifespan" in self.wsgi.application_mapping:
+            self.config.lifespan = "on"
+        self.config.load()
+        self.config.loaded_app = request_ids.asgi(self.config.loaded_app, settings.FORWARDED_ALLOW_IPS)
+        server = StoppingServer(config=self.config)
+        # Gunicorn's way to say at once. UvicornWorker's own handler only lowers a flag that Uvicorn never looks at.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
+        self.wsgi.start()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)

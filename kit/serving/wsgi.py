@@ -1,0 +1,15 @@
+from django.conf import settings
+from django.core import wsgi
+
+from kit import request_ids
+
+from .proxies import ClientAddress
+
+
+def get_wsgi_application():
+    """Django's own, with the visitor's address as a trusted proxy tells it, and an id for each request."""
+    application = wsgi.get_wsgi_application()
+    if settings.FORWARDED_ALLOW_IPS:
+        application = ClientAddress(application, settings.FORWARDED_ALLOW_IPS)
+    # Around the other, which puts the visitor's address in the place of the proxy's.
+    return request_ids.wsgi(application, settings.FORWARDED_ALLOW_IPS)

@@ -1,3 +1,0 @@
-from tests.notes.settings import *  # noqa: F403
-
-ROOT_URLCONF = "tests.logs.urls"

@@ -1,4 +1,0 @@
-from wisheasy.settings import *  # noqa: F403
-
-INSTALLED_APPS += ["tests.notes"]  # noqa: F405
-ROOT_URLCONF = "tests.notes.urls"

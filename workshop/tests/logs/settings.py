@@ -1,0 +1,3 @@
+from workshop.probe.settings import *
+
+ROOT_URLCONF = "workshop.tests.logs.urls"

@@ -1,0 +1,150 @@
+"""Each system check finds what it is for, and is silent otherwise."""
+
+import pytest
+from django.conf import settings
+from django.core.checks.registry import registry
+
+from kit.ops import checks
+from kit.serving.modes import ASGI, MODES, WSGI
+
+
+class SyncOnly:
+    async_capable = False
+
+
+class ForBoth:
+    async_capable = True
+
+
+HTTPS = {"SITE_URL": "https://www.example.com", "ALLOWED_HOSTS": ["www.example.com"]}
+HTTP = {"SITE_URL": "http://localhost:8000", "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"]}
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "d"}
+POOL = {"pool": {"min_size": 1}}
+HOST_COOKIE = {"SESSION_COOKIE_NAME": "__Host-sessionid", "SESSION_COOKIE_SECURE": True}
+LOCMEM = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+REDIS = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}}
+IN_CACHE = "django.contrib.sessions.backends.cache"
+HERE = "kit.ops.tests.test_checks"
+
+FOUND = {
+    "shared-layer": (checks.check_shared_channel_layer, {"PROCESSES": 2, "REDIS_URL": None}, "ops.E001"),
+    "budget": (
+        checks.check_connection_budget,
+        {"DATABASES": {"default": POSTGRESQL}, "DATABASE_CONNECTIONS": 91, "DATABASE_MAX_CONNECTIONS": 100},
+        "ops.E002",
+    ),
+    "debug": (checks.check_debug, {**HTTPS, "DEBUG": True}, "ops.E003"),
+    "secure-session-over-http": (checks.check_https_only_settings, {**HTTP, "SESSION_COOKIE_SECURE": True}, "ops.E004"),
+    "secure-csrf-over-http": (checks.check_https_only_settings, {**HTTP, "CSRF_COOKIE_SECURE": True}, "ops.E004"),
+    "redirect-over-http": (checks.check_https_only_settings, {**HTTP, "SECURE_SSL_REDIRECT": True}, "ops.E004"),
+    "prefix-with-domain": (
+        checks.check_cookie_prefixes, {**HOST_COOKIE, "SESSION_COOKIE_DOMAIN": ".example.com"}, "ops.E005",
+    ),
+    "prefix-with-path": (checks.check_cookie_prefixes, {**HOST_COOKIE, "SESSION_COOKIE_PATH": "/shop"}, "ops.E005"),
+    "prefix-not-secure": (
+        checks.check_cookie_prefixes, {"CSRF_COOKIE_NAME": "__Secure-csrf", "CSRF_COOKIE_SECURE": False}, "ops.E005",
+    ),
+    "host": (checks.check_site_is_allowed, {**HTTPS, "ALLOWED_HOSTS": ["example.com"]}, "ops.E006"),
+    "sessions-in-memory": (
+        checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": LOCMEM, "PROCESSES": 2}, "ops.E007",
+    ),
+    "pool-and-kept": (
+        checks.check_kept_connections,
+        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": 60, "OPTIONS": POOL}}},
+        "ops.E008",
+    ),
+    "stock-and-kept": (
+        checks.check_kept_connections,
+        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, "SERVER": ASGI},
+        "ops.E009",
+    ),
+    "http": (
+        checks.check_public_address, {"SITE_URL": "http://example.com", "ALLOWED_HOSTS": ["example.com"]}, "ops.W001",
+    ),
+    "any-proxy": (
+        checks.check_believed_proxies, {"SLOT": None, "FORWARDED_ALLOW_IPS": "*", "BIND_ADDRESS": "0.0.0.0"},
+        "ops.W002",
+    ),
+    "no-proxy": (
+        checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": None}, "ops.W003",
+    ),
+    "sync-middleware": (
+        checks.check_middleware_is_async, {"SERVER": ASGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]}, "ops.W004",
+    ),
+    "memory": (checks.check_memory_of_workers, {"WORKERS": 100_000}, "ops.W005"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def given(monkeypatch):
+    def given(**values):
+        for name, value in values.items():
+            monkeypatch.setattr(settings, name, value)
+
+    return given
+
+
+@pytest.mark.parametrize(("check", "values", "identity"), FOUND.values(), ids=FOUND)
+def test_it_is_found_and_said_with_what_to_do(given, check, values, identity):
+    given(**values)
+    (message,) = check(None)
+    assert message.id == identity
+    assert message.hint
+    assert message.msg.endswith(".")
+
+
+FINE = {
+    "shared-layer-with-redis": (checks.check_shared_channel_layer, {"PROCESSES": 2, "REDIS_URL": "redis://localhost"}),
+    "budget-to-the-last": (
+        checks.check_connection_budget,
+        {"DATABASES": {"default": POSTGRESQL}, "DATABASE_CONNECTIONS": 90, "DATABASE_MAX_CONNECTIONS": 100},
+    ),
+    "debug-here": (checks.check_debug, {**HTTP, "DEBUG": True}),
+    "secure-over-https": (checks.check_https_only_settings, {**HTTPS, "SESSION_COOKIE_SECURE": True}),
+    "prefix": (checks.check_cookie_prefixes, HOST_COOKIE),
+    "domain-without-prefix": (checks.check_cookie_prefixes, {"SESSION_COOKIE_DOMAIN": ".example.com"}),
+    "host-with-port": (checks.check_site_is_allowed, {**HTTPS, "SITE_URL": "https://www.example.com:8443"}),
+    "host-by-pattern": (checks.check_site_is_allowed, {**HTTPS, "ALLOWED_HOSTS": [".example.com"]}),
+    "ipv6": (checks.check_site_is_allowed, {**HTTP, "SITE_URL": "http://[::1]:8000"}),
+    "sessions-in-redis": (
+        checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": REDIS, "PROCESSES": 2},
+    ),
+    "sessions-of-one-process": (
+        checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": LOCMEM, "PROCESSES": 1},
+    ),
+    "pool": (checks.check_kept_connections, {"DATABASES": {"default": {**POSTGRESQL, "OPTIONS": POOL}}}),
+    "kept": (checks.check_kept_connections, {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": 60}}}),
+    "any-proxy-in-the-stack": (
+        checks.check_believed_proxies, {"SLOT": "blue", "FORWARDED_ALLOW_IPS": "*", "BIND_ADDRESS": "0.0.0.0"},
+    ),
+    "one-proxy": (
+        checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": "10.0.0.1"},
+    ),
+    "middleware-for-both": (checks.check_middleware_is_async, {"SERVER": ASGI, "MIDDLEWARE": [f"{HERE}.ForBoth"]}),
+    "sync-middleware-under-wsgi": (
+        checks.check_middleware_is_async, {"SERVER": WSGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]},
+    ),
+    "one-worker": (checks.check_memory_of_workers, {"WORKERS": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("check", "values"), FINE.values(), ids=FINE)
+def test_what_is_right_is_not_spoken_of(given, check, values):
+    given(**values)
+    assert check(None) == []
+
+
+def test_a_sync_only_middleware_is_named(given):
+    given(SERVER=ASGI, MIDDLEWARE=[f"{HERE}.ForBoth", f"{HERE}.SyncOnly"])
+    (message,) = checks.check_middleware_is_async(None)
+    assert f"{HERE}.SyncOnly" in message.msg
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_our_own_middleware_is_for_both(given, mode):
+    given(SERVER=MODES[mode].pages)
+    assert checks.check_middleware_is_async(None) == []
+
+
+def test_every_check_is_registered():
+    assert {check for check, _, _ in FOUND.values()} <= set(registry.get_checks(include_deployment_checks=True))

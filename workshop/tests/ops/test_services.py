@@ -1,0 +1,74 @@
+"""What the doctor finds of the database and Redis, and how it says it."""
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from kit.ops.doctor import services
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no limit of connections")
+
+DATABASE = {
+    'connection failed: FATAL:  password authentication failed for user "wisheasy"': "refuses the password",
+    'FATAL:  database "wisheasy" does not exist': "does not exist",
+    "FATAL:  sorry, too many clients already": "no connection left",
+    "failed to resolve host 'postgres': [Errno -2] Name or service not known": "does not answer",
+    "connection is bad: connection refused": "does not answer",
+}
+
+
+@pytest.mark.parametrize(("error", "what"), DATABASE.items(), ids=DATABASE.values())
+def test_why_the_database_cannot_be_used_is_said(monkeypatch, error, what):
+    monkeypatch.setitem(settings.DATABASES["default"], "USER", "wisheasy")
+    assert what in services._no_database(error).what
+
+
+def test_redis_that_is_away_is_named(monkeypatch):
+    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+    (finding,) = services.check_redis()
+    assert finding.what.startswith("Redis does not answer")
+
+
+def test_without_redis_there_is_nothing_to_say(monkeypatch):
+    monkeypatch.setattr(settings, "REDIS_URL", None)
+    assert [*services.check_redis(), *services.check_push()] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_answers_and_has_every_migration_is_fine():
+    assert [
+        finding.status for check in (services.check_database, services.check_migrations) for finding in check()
+    ] == [
+        "ok",
+        "ok",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_that_is_missing_is_named():
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("sessions", "0001_initial")
+    try:
+        (finding,) = services.check_migrations()
+    finally:
+        recorder.record_applied("sessions", "0001_initial")
+    assert finding.what == "Migrations are not applied: sessions.0001_initial."
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("servers", "most", "status"),
+    [
+        pytest.param(2, 100, "ok", id="fits"),
+        # Django's system checks say so.
+        pytest.param(10**6, 100, "ok", id="over-what-we-reckon-with"),
+        pytest.param(10**6, 10**7, "broken", id="over-what-there-is"),
+    ],
+)
+def test_connections_that_postgresql_does_not_give_are_named(monkeypatch, servers, most, status):
+    monkeypatch.setattr(settings, "DATABASE_CONNECTIONS", servers)
+    monkeypatch.setattr(settings, "DATABASE_MAX_CONNECTIONS", most)
+    (finding,) = services.check_connections()
+    assert finding.status == status

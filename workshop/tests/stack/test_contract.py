@@ -1,0 +1,219 @@
+"""What the stack answers in each mode, asked from outside through Nginx."""
+
+import json
+import re
+import time
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from kit.serving.modes import MODES
+
+
+def get(stack, path, **headers):
+    return httpx.get(f"{stack.url}{path}", headers=headers, timeout=30)
+
+
+def test_the_services_are_those_of_the_mode(stack):
+    servers = {f"web-{stack.slot()}"} | ({f"live-{stack.slot()}"} if stack.mode == "hybrid" else set())
+    assert set(stack.services()) == servers | {"nginx", "waiting-room", "postgres", "redis", "backup"}
+
+
+def test_the_page_says_which_mode_served_it(stack):
+    footer = get(stack, "/").text.split("<footer")[1]
+    assert re.search(rf"\b{stack.mode}\b", footer)
+    assert MODES[stack.mode].pages.interface in footer
+
+
+def test_readiness_names_the_mode_and_each_dependency(stack):
+    response = get(stack, "/healthz/ready")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "mode": stack.mode,
+        "slot": stack.slot(),
+        "dependencies": {"database": "ok", "redis": "ok"},
+    }
+
+
+@pytest.mark.parametrize("host", ["localhost", "evil.example", "10.1.2.3"])
+def test_liveness_is_answered_whatever_the_host(stack, host):
+    assert get(stack, "/healthz/live", Host=host).status_code == 200
+
+
+def test_an_unknown_host_is_turned_away(stack):
+    assert get(stack, "/", Host="evil.example").status_code == 421
+
+
+def test_the_admin_asks_to_sign_in(stack):
+    response = get(stack, "/admin/login/?next=/admin/")
+    assert response.status_code == 200
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', response.text):
+        assert get(stack, path).status_code == 200, path
+
+
+# only with wishes
+def test_a_wish_is_posted_cheered_granted_and_deleted(stack):
+    with stack.member() as owner, stack.member() as other:
+        number = owner.wish("all the way")
+        assert other.send(f"/wishes/{number}/cheer").status_code == 200
+        assert other.send(f"/wishes/{number}/delete").status_code == 403
+        assert owner.send(f"/wishes/{number}/grant").status_code == 200
+        html = get(stack, "/live/wishes/changes?after=0").json()["changes"][-1]["html"]
+        assert "granted" in html
+        assert owner.send(f"/wishes/{number}/delete").status_code == 200
+        assert owner.send(f"/wishes/{number}/delete").status_code == 404
+
+
+def test_wishes_made_in_earlier_modes_are_still_there(stack):
+    stack.post(f"made in {stack.mode} mode")
+    stack.assert_no_wish_is_lost()
+
+
+def test_writes_without_signing_in_are_refused(stack):
+    with stack.client() as stranger:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', stranger.get("/accounts/sign-in").text)[1]
+        response = stranger.post("/wishes/", data={"text": "no", "csrfmiddlewaretoken": token})
+    assert response.status_code == 403
+
+
+def test_a_poll_answers_304_until_there_is_news(stack):
+    cursor = get(stack, "/live/wishes/changes").json()["cursor"]
+    first = get(stack, f"/live/wishes/changes?after={cursor}")
+    etag = first.headers["ETag"]
+    assert get(stack, f"/live/wishes/changes?after={cursor}", **{"If-None-Match": etag}).status_code == 304
+    stack.post("news")
+    assert "news" in get(stack, f"/live/wishes/changes?after={cursor}", **{"If-None-Match": etag}).text
+
+
+def test_a_bad_cursor_is_answered_400_with_what_a_good_one_is(stack):
+    response = get(stack, "/live/wishes/changes?after=x")
+    assert response.status_code == 400
+    assert "after=42" in response.json()["error"]
+
+
+@pytest.mark.modes("wsgi")
+@pytest.mark.parametrize("path", ["ws", "events"])
+def test_a_push_is_answered_426_with_what_to_do(stack, path):
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"} if path == "ws" else {}
+    response = get(stack, f"/live/wishes/{path}", **upgrade)
+    assert response.status_code == 426
+    assert "make up-asgi" in response.text
+
+
+@pytest.mark.modes("asgi", "hybrid")
+def test_the_websocket_pushes_within_a_second(stack):
+    with connect(stack.socket_url()) as socket, stack.member() as member:
+        socket.recv(timeout=5)
+        member.wish("over the socket")
+        posted = time.monotonic()
+        assert "over the socket" in socket.recv(timeout=5)
+        assert time.monotonic() - posted < 1
+
+
+@pytest.mark.modes("asgi", "hybrid")
+def test_the_event_stream_is_not_buffered_on_the_way(stack):
+    with httpx.stream("GET", f"{stack.url}/live/wishes/events", timeout=10) as response, stack.member() as member:
+        lines = response.iter_lines()
+        assert next(lines).startswith("id: ")
+        member.wish("over the stream")
+        posted = time.monotonic()
+        assert any("over the stream" in line for line in lines)
+        assert time.monotonic() - posted < 1
+
+
+@pytest.mark.modes("asgi")
+def test_a_websocket_stays_open_for_longer_than_a_minute_of_silence(stack):
+    with connect(stack.socket_url(), ping_interval=None) as socket:
+        begin = time.monotonic()
+        while time.monotonic() - begin < 60:
+            socket.recv(timeout=30)
+        assert socket.ping().wait(5)
+
+
+@pytest.mark.modes("asgi", "hybrid")
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:1"])
+def test_a_websocket_from_a_foreign_page_is_refused_and_named_in_the_log(stack, origin):
+    with pytest.raises(InvalidStatus) as refusal:
+        connect(stack.socket_url(), origin=origin)
+    assert refusal.value.response.status_code == 403
+    assert origin in stack.compose("logs", *stack.serving()).stdout
+
+
+# end of wishes
+def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
+    path = re.search(r'href="(/static/wisheasy/style\.[0-9a-f]+\.css)"', get(stack, "/").text)[1]
+    response = get(stack, path, **{"Accept-Encoding": "gzip"})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/css")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert get(stack, path, **{"If-None-Match": response.headers["ETag"]}).status_code == 304
+    assert "color" in response.text
+
+
+# only with lab
+def test_the_lab_has_its_files_for_whoever_turns_it_on(stack):
+    manifest = stack.compose("exec", "-T", f"web-{stack.slot()}", "cat", "var/static/staticfiles.json").stdout
+    for name in ("lab/lab.css", "lab/lab.js"):
+        assert get(stack, f"/static/{json.loads(manifest)['paths'][name]}").status_code == 200
+
+
+# end of lab
+@pytest.mark.parametrize("path", ["/static/nothing.css", "/static/", "/static/..%2f..%2fmanage.py", "/static/%00"])
+def test_what_is_no_static_file_is_refused(stack, path):
+    assert get(stack, path).status_code in (400, 404)
+
+
+def test_a_body_over_the_limit_is_answered_413(stack):
+    with stack.member() as member:
+        assert member.send("/accounts/sign-out", {"next": "x" * 1_100_000}).status_code == 413
+
+
+def test_a_client_cannot_claim_to_be_behind_a_proxy(stack):
+    forged = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "X-Forwarded-For": "1.2.3.4"}
+    response = get(stack, "/accounts/sign-in", **forged)
+    assert response.status_code == 200
+    assert "Secure" not in response.headers["Set-Cookie"]
+    assert "1.2.3.4" not in stack.compose("logs", "--tail", "20", f"web-{stack.slot()}").stdout
+
+
+def test_the_deployment_check_is_silent(stack):
+    result = stack.compose(
+        "exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "check", "--deploy", "--fail-level", "DEBUG"
+    )
+    assert "no issues" in result.stdout + result.stderr
+
+
+def test_the_compose_file_gives_no_warning(stack):
+    assert stack.run("docker", "compose", "config", "--quiet").stderr == ""
+
+
+def test_no_migration_is_left_to_run(stack):
+    stack.compose("exec", "-T", f"web-{stack.slot()}", "python", "manage.py", "migrate", "--check")
+
+
+def test_compose_alone_does_the_same_as_make(stack):
+    result = stack.run("docker", "compose", "up", "--detach", "--wait")
+    made_anew = set(re.findall(rf"{stack.project}-(\S+)-1 +Recreated", result.stderr))
+    assert "level=warning" not in result.stderr
+    # They run once, each time.
+    assert made_anew <= {"migrate", "edge"}
+    assert get(stack, "/healthz/ready").json()["mode"] == stack.mode
+
+
+def test_only_nginx_is_published(stack):
+    published = stack.run("docker", "compose", "ps", "--format", "{{.Service}} {{.Publishers}}").stdout
+    assert [line.split()[0] for line in published.splitlines() if str(stack.port) in line] == ["nginx"]
+    assert published.count("0.0.0.0") <= 1
+
+
+def test_the_application_adds_at_most_120_mb_to_its_base(stack):
+    sizes = [
+        int(stack.run("docker", "image", "inspect", "--format", "{{.Size}}", image).stdout)
+        for image in (f"{stack.project}:{stack.slot()}", "python:3.13-slim")
+    ]
+    assert sizes[0] - sizes[1] <= 120 * 1000 * 1000

@@ -1,0 +1,111 @@
+"""Parts of the stack die and come back: it is ready again by itself, nothing is lost, and open pages catch up."""
+
+import time
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+READY_WITHIN = 15
+# A page notices a dead connection at once, and comes back with back-off and jitter.  # only with wishes
+CAUGHT_UP_WITHIN = 20_000  # only with wishes
+
+# Process 1 is the container's init, its child Gunicorn's master, and the master's children the workers.
+KILL_A_WORKER = """
+import os, signal
+from pathlib import Path
+for process in Path("/proc").glob("[0-9]*"):
+    parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
+    if b"kit.serving" in (process / "cmdline").read_bytes() and parent not in "01":
+        os.kill(int(process.name), signal.SIGKILL)
+        print("killed", process.name)
+        break
+"""
+
+
+def kill_a_worker(stack):
+    for service in stack.serving():
+        assert "killed" in stack.compose("exec", "-T", service, "python", "-c", KILL_A_WORKER).stdout
+
+
+FAILURES = {
+    "restart-of-postgres": lambda stack: stack.compose("restart", "postgres"),
+    "restart-of-redis": lambda stack: stack.compose("restart", "redis"),
+    "restart-of-nginx": lambda stack: stack.compose("restart", "nginx"),
+    "restart-of-the-servers": lambda stack: stack.compose("restart", *stack.serving()),
+    "kill-of-a-worker": kill_a_worker,
+    "new-containers": lambda stack: stack.compose(
+        "up", "--detach", "--wait", "--force-recreate", "--no-deps", *stack.serving()
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_the_stack_is_ready_again_by_itself_and_open_pages_catch_up(stack, new_page, figures, failure):
+    # only with wishes
+    page = new_page()
+    expect(page.locator("[data-live-status]")).to_contain_text("live")
+    stack.post(f"before the {failure} in {stack.mode}")
+    # end of wishes
+    FAILURES[failure](stack)
+    seconds = stack.seconds_until_ready()
+    # only with wishes
+    text = f"after the {failure} in {stack.mode}"
+    stack.post(text)
+    expect(page.locator("#wishes > li", has_text=text)).to_be_visible(timeout=CAUGHT_UP_WITHIN)
+    expect(page.locator("#wishes > li", has_text=f"before the {failure} in {stack.mode}")).to_be_visible()
+    stack.assert_no_wish_is_lost()
+    # end of wishes
+    figures.append(f"{stack.mode}: ready {seconds:.1f} s after {failure}")
+    assert seconds <= READY_WITHIN
+
+
+def test_without_redis_writes_go_on_and_pages_are_late_by_seconds(stack, new_page):
+    # only with wishes
+    page = new_page()
+    expect(page.locator("[data-live-status]")).to_contain_text("live")
+    # end of wishes
+    stack.compose("stop", "redis")
+    try:
+        # only with wishes
+        begin = time.monotonic()
+        stack.post(f"without Redis in {stack.mode}")
+        assert time.monotonic() - begin < 5
+        expect(page.locator("#wishes > li", has_text=f"without Redis in {stack.mode}")).to_be_visible(timeout=10_000)
+        # end of wishes
+        ready = httpx.get(f"{stack.url}/healthz/ready", timeout=10)
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        assert ready.json()["dependencies"]["redis"].startswith("unreachable")
+    finally:
+        stack.compose("start", "redis")
+    for _ in range(READY_WITHIN * 2):
+        if httpx.get(f"{stack.url}/healthz/ready", timeout=10).json()["status"] == "ready":
+            break
+        time.sleep(0.5)
+    else:
+        raise AssertionError("still degraded")
+
+
+def test_without_the_database_readiness_is_503_and_comes_back(stack):
+    stack.compose("stop", "postgres")
+    try:
+        ready = httpx.get(f"{stack.url}/healthz/ready", timeout=30)
+        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+        assert httpx.get(f"{stack.url}/healthz/live", timeout=10).status_code == 200
+    finally:
+        stack.compose("start", "postgres")
+    assert stack.seconds_until_ready() <= READY_WITHIN
+    stack.assert_no_wish_is_lost()  # only with wishes
+
+
+def test_with_nothing_behind_it_nginx_answers_a_page_that_says_so(stack):
+    servers = stack.serving()
+    stack.compose("stop", *servers)
+    try:
+        response = httpx.get(f"{stack.url}/", timeout=30)
+        assert response.status_code in (502, 503, 504)
+        assert 'lang="ko"' in response.text
+        assert "Retry-After" in response.headers
+    finally:
+        stack.compose("start", *servers)
+    assert stack.seconds_until_ready() <= READY_WITHIN

@@ -1,0 +1,349 @@
+"""What somebody else makes a visitor's browser send: forms of other sites, sessions that were chosen beforehand, links
+that lead away after signing in."""
+
+import re
+import secrets
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import httpx
+import pytest
+from django.urls import URLPattern, get_resolver
+
+from workshop.tests.forms import Form, of_the_applications
+from workshop.tests.servers import PASSWORD
+
+SESSION, CSRF, LANGUAGE = "sessionid", "csrftoken", "django_language"
+
+
+def token_in(html):
+    return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', html)[1]
+
+
+def name_in(html):
+    """Who is signed in, as the page says."""
+    found = re.search(r'class="who" title="([^"]+)"', html)
+    return found and found[1]
+
+
+@pytest.fixture(scope="module")
+def victim(stack):
+    """Somebody who is signed in."""
+    with stack.member() as member:
+        yield member
+
+
+@pytest.fixture(scope="module")
+def attacker(stack):
+    """Somebody who has an account too."""
+    with stack.member() as member:
+        yield member
+
+
+# --- Cross-site request forgery
+
+
+APPLICATIONS, ONLY_READ = of_the_applications()
+
+# For each address that changes something, by its name: how to ask for it. `done` says whether it had an effect.
+FORMS = {
+    **APPLICATIONS,
+    "set_language": lambda victim, attacker: Form(
+        "/i18n/setlang/", {"language": "ko", "next": "/"}, lambda client: LANGUAGE in client.cookies
+    ),
+    "accounts:sign_in": lambda victim, attacker: Form(
+        "/accounts/sign-in",
+        {"username": attacker.name, "password": PASSWORD},
+        lambda client: SESSION in client.cookies,
+        by_member=False,
+    ),
+    "accounts:sign_up": lambda victim, attacker: Form(
+        "/accounts/sign-up",
+        {"username": f"forged-{secrets.token_hex(6)}", "password1": PASSWORD, "password2": PASSWORD},
+        lambda client: SESSION in client.cookies,
+        by_member=False,
+    ),
+    "admin:login": lambda victim, attacker: Form(
+        "/admin/login/", {"username": attacker.name, "password": PASSWORD}, lambda client: False, by_member=False
+    ),
+    # The last: the victim is signed in no longer.
+    "accounts:sign_out": lambda victim, attacker: Form(
+        "/accounts/sign-out", {}, lambda client: name_in(client.get("/").text) is None
+    ),
+}
+
+
+def forgeries(site, data, token, foreign_token):
+    """What a request may hold that is sent in the victim's name: keyword arguments of httpx's `request`."""
+    good = {**data, "csrfmiddlewaretoken": token}
+    host, port = urlsplit(site).hostname, urlsplit(site).port
+    foreign_pages = {
+        "another site": "https://forged.example",
+        "no site": "null",
+        "another port": f"http://{host}:{port + 1}",
+        "another scheme": f"https://{host}:{port}",
+        "a name that begins as ours": f"http://{host}.forged.example:{port}",
+        "a name that ends as ours": f"http://forged{host}:{port}",
+        "a name that is none": "http://[",
+    }
+    return {
+        "no token": {"data": data},
+        "an empty token": {"data": {**data, "csrfmiddlewaretoken": ""}},
+        "a wrong token": {"data": {**data, "csrfmiddlewaretoken": secrets.token_hex(32)}},
+        "a token cut short": {"data": {**data, "csrfmiddlewaretoken": token[:-1]}},
+        "the token of somebody else": {"data": {**data, "csrfmiddlewaretoken": foreign_token}},
+        "the token of somebody else in a header": {"data": data, "headers": {"X-CSRFToken": foreign_token}},
+        "the token in the address": {"data": data, "params": {"csrfmiddlewaretoken": token}},
+        "plain text": {"content": urlencode(good), "headers": {"Content-Type": "text/plain"}},
+        "no content type": {"content": urlencode(good)},
+        "JSON": {"json": good},
+        "JSON as plain text": {"content": '{"text": "forged"}', "headers": {"Content-Type": "text/plain"}},
+        "parts without a token": {"data": data, "files": {"file": ("name", b"content")}},
+        "another method in a header": {"data": data, "headers": {"X-HTTP-Method-Override": "GET"}},
+        "another method in the form": {"data": {**data, "_method": "GET"}},
+        "the headers of a script": {"data": data, "headers": {"X-Requested-With": "XMLHttpRequest"}},
+        **{
+            f"the right token from {page}": {"data": good, "headers": {"Origin": origin}}
+            for page, origin in foreign_pages.items()
+        },
+    }
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_no_form_of_another_site_has_an_effect(stack, victim, attacker, name):
+    form = FORMS[name](victim, attacker)
+    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+        token = token_in(client.get("/" if form.by_member else "/accounts/sign-in").text)
+        foreign_token = token_in(attacker.client.get("/").text)
+        answers = {
+            kind: client.post(form.path, **request).status_code
+            for kind, request in forgeries(stack.url, form.data, token, foreign_token).items()
+        }
+        with stack.client() as without_cookie:
+            without_cookie.cookies.update({key: value for key, value in client.cookies.items() if key != CSRF})
+            good = {**form.data, "csrfmiddlewaretoken": token}
+            answers["no cookie"] = without_cookie.post(form.path, data=good).status_code
+            without_cookie.cookies.set(CSRF, attacker.client.cookies[CSRF])
+            answers["the cookie of somebody else"] = without_cookie.post(form.path, data=good).status_code
+        assert {kind: status for kind, status in answers.items() if status != 403} == {}
+        assert not form.done(client)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_nothing_but_a_post_has_an_effect(stack, victim, attacker, name):
+    form = FORMS[name](victim, attacker)
+    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+        token = token_in(client.get("/" if form.by_member else "/accounts/sign-in").text)
+        good = {**form.data, "csrfmiddlewaretoken": token}
+        overrides = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST", "X-Method-Override": "POST"}
+        for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"):
+            for headers in ({"X-CSRFToken": token}, overrides):
+                response = client.request(method, form.path, params={**good, "_method": "POST"}, headers=headers)
+                assert response.status_code in (200, 302, 400, 403, 405, 422), method
+        assert not form.done(client)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "admin:login"])
+def test_the_form_of_our_own_page_has_its_effect(stack, victim, attacker, name):
+    """Or the tests above would see nothing where something was done."""
+    form = FORMS[name](victim, attacker)
+    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+        token = token_in(client.get("/" if form.by_member else "/accounts/sign-in").text)
+        origin = {"Origin": f"http://localhost:{stack.port}"}
+        response = client.post(form.path, data={**form.data, "csrfmiddlewaretoken": token}, headers=origin)
+        assert response.status_code in (302, 303)
+        assert form.done(client)
+
+
+def test_every_address_that_changes_something_is_among_those_above():
+    changing = set()
+    for name, pattern in addresses(get_resolver().url_patterns):
+        view = pattern.callback
+        methods = getattr(getattr(view, "view_class", None), "http_method_names", None)
+        if methods is None or "post" in methods:
+            changing.add(name)
+    only_read = {"live:ws", "live:events", "live:changes"}
+    assert changing - only_read - ONLY_READ == set(FORMS) - {"admin:login"}
+
+
+def addresses(patterns, namespace=""):
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield f"{namespace}{pattern.name}", pattern
+        elif pattern.namespace != "admin":
+            yield from addresses(pattern.url_patterns, f"{pattern.namespace}:" if pattern.namespace else namespace)
+
+
+# --- Sessions
+
+
+def test_a_session_that_somebody_else_has_chosen_is_not_taken_over(stack, attacker):
+    chosen = secrets.token_hex(16)
+    with stack.client(cookies={SESSION: chosen}) as client:
+        token = token_in(client.get("/accounts/sign-in").text)
+        data = {"username": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
+        assert client.post("/accounts/sign-in", data=data).status_code == 302
+        given = [cookie.value for cookie in client.cookies.jar if cookie.name == SESSION and cookie.domain]
+        assert given
+        assert chosen not in given
+        page = httpx.get(stack.url, cookies={SESSION: given[-1]}, timeout=30).text
+        assert name_in(page) == attacker.name
+    assert name_in(httpx.get(stack.url, cookies={SESSION: chosen}, timeout=30).text) is None
+
+
+def test_a_session_ends_for_good_when_its_owner_signs_out(stack):
+    with stack.member() as member:
+        session = member.client.cookies[SESSION]
+        assert name_in(httpx.get(stack.url, cookies={SESSION: session}, timeout=30).text) == member.name
+        member.send("/accounts/sign-out").raise_for_status()
+        assert SESSION not in member.client.cookies
+        assert name_in(httpx.get(stack.url, cookies={SESSION: session}, timeout=30).text) is None
+
+
+def test_signing_in_gives_another_session_and_another_token(stack):
+    with stack.member() as member:
+        first = dict(member.client.cookies)
+        member.send("/accounts/sign-out").raise_for_status()
+        token = token_in(member.client.get("/accounts/sign-in").text)
+        before = member.client.cookies[CSRF]
+        data = {"username": member.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
+        assert member.client.post("/accounts/sign-in", data=data).status_code == 302
+        assert member.client.cookies[SESSION] != first[SESSION]
+        assert member.client.cookies[CSRF] != before
+        # A form from before is refused.
+        assert member.client.post("/accounts/sign-out", data={"csrfmiddlewaretoken": token}).status_code == 403
+
+
+# --- Where one is led
+
+ELSEWHERE = [
+    "https://forged.example/",
+    "//forged.example",
+    "///forged.example",
+    "////forged.example",
+    "/\\forged.example",
+    "\\\\forged.example",
+    "\\/forged.example",
+    "/\\/forged.example",
+    "https:forged.example",
+    "https:/forged.example",
+    "https:///forged.example",
+    "http:forged.example",
+    "http:///forged.example",
+    "HTTPS://forged.example",
+    "javascript:alert(1)",
+    "java\nscript:alert(1)",
+    "data:text/html,forged",
+    "/\t/forged.example",
+    "/\n/forged.example",
+    "\t//forged.example",
+    "\x01//forged.example",
+    "\x00//forged.example",
+    " //forged.example",
+    "\u00a0//forged.example",
+    "\u3000//forged.example",
+    "/%09/forged.example",
+    "/%5cforged.example",
+    "%2f%2fforged.example",
+    "/%2fforged.example",
+    "//forged.example/%2f..",
+    "/.//forged.example",
+    "/../../forged.example//forged.example",
+    "/x/..//forged.example",
+    "http://localhost@forged.example",
+    "http://localhost\\@forged.example",
+    "http://localhost:80\\@forged.example/",
+    "//localhost:forged.example",
+    "//[::1]@forged.example",
+    "https://localhost.forged.example",
+    "http://forged.example#localhost",
+    "http://forged.example?localhost",
+    "http://forged\u3002example",
+    "/\r\nLocation: https://forged.example",
+    "/\r\nSet-Cookie: forged=1",
+    "/ok?next=//forged.example",
+]  # fmt: skip
+
+
+def where_a_browser_goes(site, location):
+    """The scheme and host that a browser makes of a Location: it drops control characters, and takes \\ for /."""
+    cleaned = re.sub(r"[\t\r\n]", "", location).strip("".join(map(chr, range(33)))).replace("\\", "/")
+    # For http and https any number of slashes leads to a host.
+    cleaned = re.sub(r"^(https?):/*", r"\1://", cleaned, flags=re.IGNORECASE)
+    parts = urlsplit(urljoin(f"{site}/accounts/sign-in", re.sub(r"^//+", "http://", cleaned)))
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@pytest.fixture(scope="module")
+def leads_away(stack, attacker):
+    """Each way in which a visitor is sent on, to an address that the request names: the answer of each."""
+    token = token_in(attacker.client.get("/").text)
+    # Who is signed in already is sent on at once, by the same code as after signing in.
+    members, strangers = attacker.client, stack.client()
+    language_token = token_in(strangers.get("/accounts/sign-in").text)
+    language = {"language": "en", "csrfmiddlewaretoken": language_token}
+    form = {"csrfmiddlewaretoken": token}
+    number = attacker.wish("granted")  # only with wishes
+    yield {
+        "sign in": lambda to: members.get("/accounts/sign-in", params={"next": to}),
+        "sign in by a form": lambda to: members.post("/accounts/sign-in", data={**form, "next": to}),
+        "sign up": lambda to: members.get("/accounts/sign-up", params={"next": to}),
+        "sign up by a form": lambda to: members.post("/accounts/sign-up", data={**form, "next": to}),
+        "language": lambda to: strangers.post("/i18n/setlang/", data={**language, "next": to}),
+        "language in the address": lambda to: strangers.post("/i18n/setlang/", params={"next": to}, data=language),
+        "language from a page": lambda to: strangers.post(
+            "/i18n/setlang/", data=language, headers=[(b"Referer", as_header(to))]
+        ),
+        # only with wishes
+        "back from a wish": lambda to: members.post(
+            f"/wishes/{number}/grant", data=form, headers=[(b"Referer", as_header(to))]
+        ),
+        # end of wishes
+    }
+    strangers.close()
+
+
+def as_header(text):
+    return re.sub(r"[\x00\r\n]", "", text).strip().encode()
+
+
+WAYS = [
+    "sign in",
+    "sign in by a form",
+    "sign up",
+    "sign up by a form",
+    "language",
+    "language in the address",
+    "language from a page",
+    "back from a wish",  # only with wishes
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_is_led_to_another_site(stack, leads_away, way):
+    found = {}
+    for to in ELSEWHERE:
+        response = leads_away[way](to)
+        location = response.headers.get("Location", "")
+        # Nginx refuses control characters in a header.
+        refused = response.status_code == 400 and not location
+        safe = response.status_code in (302, 303) and where_a_browser_goes(stack.url, location) == stack.url
+        if not (refused or safe) or "forged" in response.cookies:
+            found[to] = (response.status_code, location)
+    assert found == {}
+
+
+def test_who_signs_in_or_out_is_not_led_to_another_site(stack, attacker):
+    with stack.client() as client:
+        page = client.get("/accounts/sign-in", params={"next": "//forged.example"})
+        assert "forged" not in re.sub(r'name="next" value="/accounts[^"]*"', "", page.text)
+        data = {"username": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token_in(page.text)}
+        response = client.post("/accounts/sign-in", data={**data, "next": "//forged.example"})
+        assert (response.status_code, response.headers["Location"]) == (302, "/")
+        data = {"next": "/\\forged.example", "csrfmiddlewaretoken": token_in(client.get("/").text)}
+        response = client.post("/accounts/sign-out", data=data)
+        assert (response.status_code, response.headers["Location"]) == (302, "/")
+
+
+def test_an_address_of_this_site_is_where_one_is_led(stack, leads_away):
+    assert leads_away["sign in"]("/?page=2").headers["Location"] == "/?page=2"
+    assert leads_away["language"]("/accounts/sign-up").headers["Location"] == "/accounts/sign-up"

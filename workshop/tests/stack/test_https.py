@@ -1,0 +1,320 @@
+"""SITE_URL=https://… is all it takes: the certificate, from an authority in a container (Pebble), and what follows from
+the address. In one mode: what is behind Nginx has no part in it."""
+
+import asyncio
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import yaml
+from websockets.asyncio.client import connect
+
+from workshop.tests.certificates import issue
+from workshop.tests.servers import Member, free_port
+
+from . import testssl
+from .conftest import BASE, PLACEHOLDERS, Loopback, Stack, eventually
+
+SITE, OTHER = "www.example.test", "example.test"
+PEBBLE = {
+    "listenAddress": "0.0.0.0:14000",
+    "managementListenAddress": "0.0.0.0:15000",
+    "certificate": "/pebble/cert.pem",
+    "privateKey": "/pebble/key.pem",
+    "httpPort": 8080,
+    "tlsPort": 8443,
+    "profiles": {"default": {"description": "of 90 days", "validityPeriod": 90 * 24 * 3600}},
+}
+OVERRIDE = {
+    "services": {
+        "pebble": {
+            "image": "ghcr.io/letsencrypt/pebble:2.10.0",
+            "command": ["pebble", "-config", "/pebble/config.json"],
+            # By default it refuses one request in twenty, to try its clients, and the next attempt is a minute later.
+            "environment": {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
+            "networks": ["edge"],
+            "volumes": ["./pebble:/pebble:ro"],
+        },
+        "certificates": {
+            "environment": {"REQUESTS_CA_BUNDLE": "/pebble/cert.pem"},
+            "volumes": ["./pebble:/pebble:ro"],
+        },
+        "nginx": {"networks": {"edge": {"aliases": [SITE, OTHER]}}},
+    }
+}
+# Seconds after which a certificate that is there is used; docker/serve_edge looks every 10.
+ISSUED_WITHIN = 60
+TAKEN_UP_WITHIN = 20
+
+
+class Secure(Stack):
+    project = "wisheasy-https"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.tls_port = free_port()
+        self.site = f"https://{SITE}:{self.tls_port}"
+        self.other = f"https://{OTHER}:{self.tls_port}"
+        self.authority = ssl.create_default_context()
+
+    def run(self, *command, **variables):
+        address = {
+            "SITE_URL": f"{self.site},{self.other}",
+            "HTTPS_PORT": str(self.tls_port),
+            "ACME_DIRECTORY": "https://pebble:14000/dir",
+        }
+        return super().run(*command, **{**address, **variables})
+
+    def client(self):
+        # As a browser does with what it posts.
+        headers = {"Origin": self.site}
+        return httpx.Client(base_url=self.site, headers=headers, transport=Loopback(verify=self.authority), timeout=30)
+
+    def http(self, path, host=SITE, **options):
+        headers = {"Host": host, **options.pop("headers", {})}
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, **options)
+
+    def handshake(self, name=SITE):
+        """The certificate, as its parts, and the protocol that was agreed on."""
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=self.root)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        with (
+            socket.create_connection(("127.0.0.1", self.tls_port), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname=name) as tls,
+        ):
+            return tls.getpeercert(), tls.selected_alpn_protocol()
+
+    def wait_for_certificate(self, other_than=None, seconds=ISSUED_WITHIN):
+        give_up = time.monotonic() + seconds
+        while True:
+            try:
+                certificate, _ = self.handshake()
+                if certificate["serialNumber"] != other_than:
+                    return certificate
+            except ssl.SSLCertVerificationError:
+                pass
+            assert time.monotonic() < give_up, self.compose("logs", "certificates").stdout
+            time.sleep(0.5)
+
+    def wait_until_refused(self, seconds=TAKEN_UP_WITHIN):
+        give_up = time.monotonic() + seconds
+        while True:
+            try:
+                self.handshake()
+            except ssl.SSLCertVerificationError:
+                return
+            assert time.monotonic() < give_up
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def secure(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("https") / "wisheasy"
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+    (folder / "docker-compose.override.yml").write_text(yaml.safe_dump(OVERRIDE))
+    (folder / "pebble").mkdir()
+    (folder / "pebble" / "config.json").write_text(json.dumps({"pebble": PEBBLE}))
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=pebble", "-addext", "subjectAltName=DNS:pebble", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder / "pebble", check=True, capture_output=True,
+    )  # fmt: skip
+    (folder / "pebble" / "key.pem").chmod(0o644)
+    stack = Secure(folder)
+    try:
+        stack.up("asgi")
+        curl = ["curl", "-sk", "--max-time", "5", "https://pebble:15000/roots/0"]
+        stack.root = stack.compose("exec", "-T", "nginx", *curl).stdout
+        stack.authority.load_verify_locations(cadata=stack.root)
+        yield stack
+    finally:
+        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+
+
+def names(certificate):
+    return {name for _, name in certificate["subjectAltName"]}
+
+
+def test_a_certificate_for_every_name_of_the_site_is_issued_and_taken_up(secure, figures):
+    begin = time.monotonic()
+    certificate = secure.wait_for_certificate()
+    figures.append(f"a certificate of the authority is served {time.monotonic() - begin:.0f} s after the start")
+    assert names(certificate) == {SITE, OTHER}
+
+
+def test_a_renewed_certificate_is_taken_up_and_no_request_fails(secure, figures):
+    before = secure.wait_for_certificate()["serialNumber"]
+    secure.compose("exec", "-T", "certificates", "certificates", "renew")
+    begin = time.monotonic()
+    with secure.client() as kept:
+        while secure.handshake()[0]["serialNumber"] == before:
+            assert time.monotonic() - begin < TAKEN_UP_WITHIN
+            with secure.client() as new:
+                assert {client.get("/").status_code for client in (kept, new)} == {200}
+    figures.append(f"a renewed certificate is served {time.monotonic() - begin:.0f} s later")
+
+
+def test_a_certificate_that_is_there_outlasts_a_new_nginx(secure):
+    before = secure.wait_for_certificate()["serialNumber"]
+    secure.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "nginx")
+    assert secure.handshake()[0]["serialNumber"] == before
+
+
+def test_http_is_sent_on_to_https_and_other_names_to_the_first(secure):
+    secure.wait_for_certificate()
+    for host in (SITE, OTHER):
+        answer = secure.http("/accounts/sign-in?next=/", host=host)
+        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/sign-in?next=/")
+    with secure.client() as client:
+        answer = client.get(f"{secure.other}/accounts/sign-in")
+        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/sign-in")
+        assert client.get("/").status_code == 200
+
+
+def test_health_and_challenges_are_answered_by_http(secure):
+    assert secure.http("/healthz/ready").status_code == 200
+    assert secure.http("/healthz/live", host="10.0.0.7").status_code == 200
+    assert secure.http("/.well-known/acme-challenge/unknown").status_code == 404
+
+
+def test_strangers_are_turned_away(secure):
+    secure.wait_for_certificate()
+    assert secure.http("/", host="evil.example").status_code == 421
+    with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
+        secure.handshake("evil.example")
+    with secure.client() as client:
+        assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_a_member_signs_up_posts_and_follows_by_https(secure):
+    secure.wait_for_certificate()
+    with secure.client() as client:
+        page = client.get("/")
+        assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert page.http_version == "HTTP/1.1"
+        member = Member(client)
+        assert {cookie.name for cookie in client.cookies.jar} == {"__Host-csrftoken", "__Host-sessionid"}
+        assert all(cookie.secure for cookie in client.cookies.jar)
+        assert member.name in client.get("/").text
+        number = member.wish("by https")  # only with wishes
+        style = re.search(r'href="(/static/[^"]+\.css)"', page.text)[1]
+        assert client.get(style).headers["Strict-Transport-Security"] == "max-age=31536000"
+    # only with wishes
+    # On a thread of its own: the browser of the tests before has an event loop on this one.
+    with ThreadPoolExecutor() as thread:
+        thread.submit(asyncio.run, shown(secure, number)).result()
+    # end of wishes
+
+
+# only with wishes
+# As kit/ops/visitor.py does, and for the same reason.
+async def shown(secure, number):
+    """Until a live page has got it: with the first message, or with the next where a worker has not heard of it yet."""
+    async with (
+        asyncio.timeout(10),
+        connect(
+            f"wss://{SITE}:{secure.tls_port}/live/wishes/ws?after=0", host="127.0.0.1", port=secure.tls_port,
+            ssl=secure.authority, server_hostname=SITE, origin=secure.site, proxy=None,
+        ) as websocket,
+    ):  # fmt: skip
+        while str(number) not in {change["id"] for change in json.loads(await websocket.recv())["changes"]}:
+            pass
+
+
+# end of wishes
+
+
+def test_http2_is_offered(secure):
+    secure.wait_for_certificate()
+    assert secure.handshake()[1] == "h2"
+
+
+def test_testssl_finds_nothing_and_mozillas_intermediate_profile_holds(secure, tmp_path, figures):
+    secure.wait_for_certificate()
+    (tmp_path / "root.pem").write_text(secure.root)
+    found = testssl.run(secure.site, tmp_path / "root.pem", tmp_path)
+    figures.append(f"testssl.sh: {len(found)} findings in {found['scanTime']['finding']} s")
+    assert testssl.bad(found) == {}
+    assert found["cert_chain_of_trust"]["finding"] == "passed."
+    for version in ("SSLv2", "SSLv3", "TLS1", "TLS1_1"):
+        assert found[version]["finding"] == "not offered"
+    assert {found[version]["severity"] for version in ("TLS1_2", "TLS1_3")} == {"OK"}
+    assert set(found["PFS_ciphers"]["finding"].split()) <= testssl.CIPHERS
+    assert set(found["PFS_ECDHE_curves"]["finding"].split()) == testssl.CURVES
+    assert found["ticketbleed"]["finding"].startswith("no session ticket extension")
+
+
+CLAIMS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+
+
+# Puts a certificate and its key in the place of those that the authority has issued; prints what was there before.
+REPLACE = """
+set -eu
+cd /certificates
+umask 027
+mkdir -p replaced
+printf '%s' "$1" >replaced/fullchain.pem
+printf '%s' "$2" >replaced/privkey.pem
+readlink site
+ln -sfn replaced site.new && mv -T site.new site
+"""
+
+
+def test_the_doctor_names_an_expired_certificate_in_its_first_finding(secure, tmp_path):
+    before = secure.wait_for_certificate()["serialNumber"]
+    folder = issue(tmp_path / "expired", SITE, OTHER, last="20260201000000Z")
+    inside = ("exec", "-T", "certificates", "sh", "-c")
+    files = [(folder / name).read_text() for name in ("cert.pem", "key.pem")]
+    issued = secure.compose(*inside, REPLACE, "sh", *files).stdout.strip()
+    # The names of the site are known to no name server here.
+    (tmp_path / "getent").write_text("#!/bin/sh\necho 192.0.2.1 STREAM\n")
+    (tmp_path / "getent").chmod(0o755)
+    try:
+        secure.wait_until_refused()
+        result = secure.run("docker/doctor", "--json", check=False, PATH=f"{tmp_path}:{BASE['PATH']}")
+    finally:
+        secure.compose(*inside, f"ln -sfn {issued} /certificates/site")
+    first = json.loads(result.stdout)[0]
+    assert (result.returncode, first["status"]) == (1, "broken")
+    assert first["what"] == f"The certificate of {SITE}:{secure.tls_port} has expired."
+    assert secure.wait_for_certificate(seconds=TAKEN_UP_WITHIN)["serialNumber"] == before
+
+
+def test_what_a_visitor_claims_to_have_forwarded_counts_for_nothing(secure):
+    assert secure.http("/", headers=CLAIMS).status_code == 308
+
+
+@pytest.fixture(scope="module")
+def behind_a_proxy(secure):
+    """The stack with Docker's gateway, from which the tests come, as a trusted proxy. And with HTTP/3."""
+    networks = secure.run(
+        "docker", "network", "inspect", f"{secure.project}_edge", "--format", "{{(index .IPAM.Config 0).Subnet}}"
+    ).stdout.strip()
+    secure.run("make", "release", TRUSTED_PROXIES=networks, HTTP3="1")
+    return secure
+
+
+def test_behind_a_proxy_that_holds_the_certificate_its_word_counts(behind_a_proxy):
+    page = behind_a_proxy.http("/", headers=CLAIMS)
+    assert page.status_code == 200
+    assert page.headers["Strict-Transport-Security"]
+    assert behind_a_proxy.http("/", headers={"X-Forwarded-Proto": "http"}).status_code == 308
+    eventually(lambda: '"client":"203.0.113.7"' in behind_a_proxy.compose("logs", "--tail", "20", "nginx").stdout)
+
+
+def test_http3_is_offered_where_it_is_asked_for(behind_a_proxy):
+    with behind_a_proxy.client() as client:
+        assert client.get("/").headers["Alt-Svc"].startswith(f'h3=":{behind_a_proxy.tls_port}"')
+    answer = behind_a_proxy.compose(
+        "exec", "-T", "nginx", "curl", "-sk", "--http3-only", "--resolve", f"{SITE}:8443:127.0.0.1",
+        "-o", "/dev/null", "-w", "%{http_version} %{http_code}", f"https://{SITE}:8443/",
+    )  # fmt: skip
+    assert answer.stdout == "3 200"

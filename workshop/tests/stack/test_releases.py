@@ -1,0 +1,409 @@
+"""Releases, switches and rollbacks under the load of many visitors: no request may fail."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import BASE, PLACEHOLDERS, Stack
+from .load import Load
+from .test_failures import kill_a_worker
+
+# Each of the six switches between two modes, one after the other: from asgi, and back to it.
+SWITCHES = ["wsgi", "hybrid", "asgi", "hybrid", "wsgi", "asgi"]
+ROUNDS = int(os.environ.get("DRILL_ROUNDS", "1"))
+# Seconds in which a live page has to be back. On a machine with nothing else to do none took half of it.
+BACK_WITHIN = 5
+READY_AGAIN_WITHIN = 15
+QUIET = 8
+
+
+class Drilled(Stack):
+    project = "wisheasy-drill"
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def restore(self, original: Path) -> None:
+        """Make the checkout what it was, but for .env."""
+        (self.folder / "docker-compose.override.yml").unlink(missing_ok=True)
+        for name in ("apps", "kit", "wisheasy"):
+            shutil.rmtree(self.folder / name)
+            shutil.copytree(original / name, self.folder / name)
+
+    def timed(self, *command: str, **variables: str) -> tuple[subprocess.CompletedProcess, float]:
+        begin = time.monotonic()
+        result = self.run(*command, check=False, **variables)
+        return result, time.monotonic() - begin
+
+    def serves(self) -> tuple[str, str]:
+        ready = httpx.get(f"{self.url}/healthz/ready", timeout=10).json()
+        return ready["slot"], ready["mode"]
+
+
+@pytest.fixture(scope="module")
+def drilled(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drill") / "wisheasy"
+    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", "secrets", ".release.lock"))
+    stack = Drilled(folder)
+    try:
+        stack.up("asgi")
+        yield stack
+    finally:
+        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+
+
+@pytest.fixture(scope="module")
+def load(drilled):
+    with Load(drilled.url) as load:
+        yield load
+
+
+@pytest.fixture
+def asgi(drilled, checkout):
+    """The stack as it was at first, in asgi mode, with both slots in use."""
+    drilled.restore(checkout)
+    if drilled.serves()[1] != "asgi":
+        drilled.up("asgi")
+    return drilled
+
+
+def assert_nothing_failed(load, report):
+    assert report.requests > 0
+    assert report.failures == []
+    load.wait_until_shown()
+
+
+# only with wishes
+def assert_no_wish_is_lost_or_doubled(stack, load):
+    # First: they go on posting.
+    acknowledged = set(load.acknowledged())
+    query = "SELECT text FROM wishes_wish WHERE text LIKE 'load-%'"
+    texts = stack.compose("exec", "-T", "postgres", "psql", "-U", "wisheasy", "-At", "-c", query).stdout.split()
+    assert sorted(set(texts)) == sorted(texts)
+    assert acknowledged <= set(texts)
+
+
+# end of wishes
+def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
+    quiet = load.begin()
+    time.sleep(QUIET)
+    figures.append(f"quiet, asgi: {quiet}")
+    for mode in SWITCHES * ROUNDS:
+        before = asgi.serves()
+        report = load.begin()
+        result, seconds = asgi.timed("make", f"up-{mode}")
+        assert result.returncode == 0, result.stdout + result.stderr
+        slot, serving = asgi.serves()
+        assert serving == mode
+        assert slot != before[0]
+        # Those who are late.
+        time.sleep(BACK_WITHIN)
+        figures.append(f"{before[1]} to {mode} in {seconds:.1f} s: {report}")
+        assert_nothing_failed(load, report)
+        assert max(report.gaps, default=0) <= BACK_WITHIN
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+    # An office with 200 live pages meets no limit, even when all of them come back at once.
+    assert '"status":429' not in asgi.compose("logs", "nginx").stdout
+
+
+def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for(asgi, load, figures):
+    for number in range(1, ROUNDS + 1):
+        asgi.edit(
+            "wisheasy/templates/base.html",
+            "{% block content %}",
+            f"<!-- version {number} -->{{% block content %}}",
+        )
+        for command in ("release", "rollback", "rollback"):
+            before = asgi.serves()
+            report = load.begin()
+            result, seconds = asgi.timed("make", command)
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert asgi.serves()[0] != before[0]
+            time.sleep(BACK_WITHIN)
+            figures.append(f"{command} in {seconds:.1f} s: {report}")
+            assert_nothing_failed(load, report)
+            assert max(report.gaps, default=0) <= BACK_WITHIN
+        assert f"version {number} " in httpx.get(asgi.url).text
+        slot, _ = asgi.serves()
+        shown = asgi.run("make", "ps").stdout
+        assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
+        assert re.search(r"^(blue|green): a rollback leads here, asgi mode, version ", shown, re.MULTILINE)
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+
+
+# What somebody adds that is there once for each slot, as docs/recipes/background-worker.md does.
+WORKERS = "services:" + "".join(
+    f"""
+  worker-{slot}:
+    extends: {{file: docker-compose.yml, service: web-{slot}}}
+    init: true
+    command: [sleep, infinity]
+    healthcheck: {{test: [CMD, "true"]}}
+"""
+    for slot in ("blue", "green")
+)
+
+
+def test_a_worker_in_each_slot_is_released_and_rolled_back_with_it(asgi, load):
+    (asgi.folder / "docker-compose.override.yml").write_text(WORKERS)
+    report = load.begin()
+    asgi.run("make", "release")
+    slot, _ = asgi.serves()
+    assert workers(asgi) == [f"worker-{slot}"]
+    # To a version that had none.
+    asgi.run("make", "rollback")
+    assert workers(asgi) == []
+    asgi.run("make", "rollback")
+    assert workers(asgi) == [f"worker-{slot}"]
+    assert_nothing_failed(load, report)
+
+
+def workers(stack):
+    return [service for service in stack.services() if service.startswith("worker-")]
+
+
+MIGRATION = """from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("live", "{last}")]
+    operations = [{operation}]
+"""
+
+
+def add_migration(stack, operation):
+    folder = stack.folder / "kit/live/migrations"
+    last = max(path.stem for path in folder.glob("0*.py"))
+    (folder / "9999_drill.py").write_text(MIGRATION.format(last=last, operation=operation))
+
+
+# A disk of 1 MB for backups; and something new in the image, or there would be no backup.
+SMALL_DISK = """
+services:
+  backup:
+    volumes: [{type: tmpfs, target: /var/lib/postgresql, tmpfs: {size: 1048576, mode: 0o1777}}]
+"""
+
+
+def fill_the_disk(stack):
+    (stack.folder / "docker-compose.override.yml").write_text(SMALL_DISK)
+    (stack.folder / "apps/new.py").touch()
+
+
+BAD = {
+    "has-no-room-for-its-backup": (fill_the_disk, "backup", "are free where backups lie"),
+    "crashes-at-start": (
+        lambda stack: stack.edit(
+            "wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n"
+        ),
+        "start",
+        "drill",
+    ),
+    "is-never-ready": (
+        lambda stack: stack.edit("kit/ops/health.py", 'status=503 if status == "unavailable" else 200', "status=503"),
+        "start",
+        "running, starting",
+    ),
+    "is-over-the-budget-of-connections": (
+        lambda stack: stack.edit("kit/serving/modes.py", "threads=8", "threads=800"),
+        "check",
+        "ops.E002",
+    ),
+    "does-not-pass-its-own-test-when-it-serves": (
+        lambda stack: stack.edit(
+            "kit/ops/management/commands/smoke.py", "visitor.check_page()", "raise Wrong('drill')"
+        ),
+        "smoke",
+        "drill",
+    ),
+    "can-not-be-built": (
+        lambda stack: stack.edit("wisheasy/settings.py", "env.stop_on_faults()", "raise SystemExit('drill')"),
+        "image",
+        "drill",
+    ),
+    "fails-to-migrate": (
+        lambda stack: add_migration(stack, 'migrations.RunSQL("SELECT 1/0")'),
+        "migrate",
+        "division by zero",
+    ),
+    "drops-a-column": (
+        lambda stack: add_migration(stack, 'migrations.RemoveField("change", "position")'),
+        "safety",
+        "live.9999_drill (DROPPING columns of live_change)",
+    ),
+    "renames-a-column": (
+        lambda stack: add_migration(stack, 'migrations.RenameField("change", "position", "name")'),
+        "safety",
+        "RENAMING columns",
+    ),
+    "adds-a-column-that-must-be-filled": (
+        lambda stack: add_migration(stack, 'migrations.AddField("change", "drill", models.TextField(default="x"))'),
+        "safety",
+        "NOT NULL constraint on columns",
+    ),
+    "locks-a-table": (
+        lambda stack: add_migration(
+            stack, 'migrations.AddIndex("change", models.Index(fields=["position"], name="drill"))'
+        ),
+        "safety",
+        "CREATE INDEX locks table",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "step", "reason"), BAD.values(), ids=BAD)
+def test_a_release_that_fails_leaves_the_version_before_serving(asgi, load, figures, spoil, step, reason):
+    serving = asgi.serves()
+    spoil(asgi)
+    report = load.begin()
+    result, seconds = asgi.timed("make", "release", READY_WITHIN="15")
+    figures.append(f"refused in {seconds:.1f} s at {step}: {report}")
+    assert result.returncode != 0
+    assert reason in result.stderr
+    last = result.stderr.strip().splitlines()[-2]
+    assert last == (
+        f"Not released: the step '{step}' failed, and the reason is above. "
+        f"The version before serves on ({serving[0]}, {serving[1]} mode)."
+    )
+    assert asgi.serves() == serving
+    assert asgi.serving() == [f"web-{serving[0]}"]
+    assert_nothing_failed(load, report)
+
+
+SAFE = """
+        migrations.AddField("change", "drill_null", models.TextField(null=True)),
+        migrations.AddField("change", "drill_default", models.TextField(db_default="x", default="x")),
+        migrations.CreateModel("Drill", [("id", models.BigAutoField(primary_key=True)), ("text", models.TextField())]),
+        migrations.AddIndex("drill", models.Index(fields=["text"], name="drill")),
+    """
+
+
+def test_a_release_with_migrations_that_the_running_version_can_live_with_passes(asgi, load):
+    add_migration(asgi, SAFE)
+    report = load.begin()
+    result = asgi.run("make", "release", check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert_nothing_failed(load, report)
+    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "live", "0001")
+
+
+def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asgi, load):
+    asgi.run("make", "release")
+    asgi.edit("wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n")
+    slot, _ = asgi.serves()
+    report = load.begin()
+    assert asgi.run("make", "release", check=False, READY_WITHIN="15").returncode != 0
+    asgi.run("make", "rollback")
+    assert asgi.serves()[0] != slot
+    assert_nothing_failed(load, report)
+
+
+def kill_main_process(stack, service):
+    """As the kernel does it. To Docker's own kill the container would count as stopped on purpose."""
+    container = stack.compose("ps", "--quiet", service).stdout.strip()
+    os.kill(int(stack.run("docker", "inspect", "--format", "{{.State.Pid}}", container).stdout), signal.SIGKILL)
+
+
+def without_redis(stack):
+    stack.compose("stop", "redis")
+    time.sleep(30)
+    stack.compose("start", "redis")
+
+
+# What is done, and which requests may fail until the stack is ready again. A page of which half was sent is lost.
+ACCIDENTS = {
+    "a-worker-is-killed": (kill_a_worker, ["POST"]),
+    "the-web-container-is-killed": (
+        lambda stack: kill_main_process(stack, *stack.serving()),
+        ["POST", "RemoteProtocolError"],
+    ),
+    "nginx-is-killed": (lambda stack: kill_main_process(stack, "nginx"), ["GET", "POST"]),
+    "postgresql-restarts": (lambda stack: stack.compose("restart", "postgres"), ["GET", "POST"]),
+    "redis-is-away-for-30-seconds": (without_redis, []),
+}
+
+
+@pytest.mark.parametrize(("accident", "may_fail"), ACCIDENTS.values(), ids=ACCIDENTS)
+def test_after_an_accident_the_stack_is_ready_again_by_itself(asgi, load, figures, request, accident, may_fail):
+    report = load.begin()
+    accident(asgi)
+    seconds = asgi.seconds_until_ready()
+    # What is on its way may still fail.
+    time.sleep(1)
+    after = load.begin()
+    time.sleep(BACK_WITHIN)
+    figures.append(f"{request.node.callspec.id}: ready {seconds:.1f} s later: {report}")
+    assert seconds <= READY_AGAIN_WITHIN
+    assert [failure for failure in report.failures if not any(kind in failure for kind in may_fail)] == []
+    assert_nothing_failed(load, after)
+    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+
+
+# Until a slot is touched, one release after the other is killed, each at a later step; from then on each is finished.
+KILLED_AT = [
+    ["image", "check", "services", "backup", "safety"],
+    *([step] for step in ("migrate", "start", "introduce", "switch", "smoke", "drain")),
+]
+
+
+@pytest.mark.parametrize("steps", KILLED_AT, ids="-".join)
+def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, steps):
+    # Something new in the image, or there would be nothing to back up and to migrate.
+    name = "-".join(steps)
+    asgi.edit("wisheasy/templates/base.html", "{% block content %}", f"<!-- {name} -->{{% block content %}}")
+    report = load.begin()
+    for step in steps:
+        kill_release(asgi, step)
+    result, seconds = asgi.timed("make", "release")
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures.append(f"killed at {', '.join(steps)}, then released in {seconds:.1f} s: {report}")
+    assert f"<!-- {name} -->" in httpx.get(asgi.url).text
+    assert len(asgi.serving()) == 1
+    assert_nothing_failed(load, report)
+
+
+def kill_release(stack, step):
+    """Begin one, and kill it as soon as it says that it has come to this step."""
+    with subprocess.Popen(
+        ["docker/release"],
+        cwd=stack.folder,
+        env={**BASE, "COMPOSE_PROJECT_NAME": stack.project, "HTTP_PORT": str(stack.port)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as release:
+        said = ""
+        while not re.search(rf"^{step} ", said, re.MULTILINE):
+            character = release.stdout.read(1)
+            assert character, f"it never came to {step}:\n{said}"
+            said += character
+        release.kill()
+
+
+def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, load):
+    report = load.begin()
+    environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
+    first = subprocess.Popen(
+        ["make", "release"],
+        cwd=asgi.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    first.stdout.read(1)
+    second = asgi.run("make", "rollback", check=False)
+    said, _ = first.communicate()
+    assert first.returncode == 0, said
+    assert second.returncode != 0
+    assert re.search(r"^Not now: process \d+ \(make release, by \S+ since .+\) is at it\.", second.stderr, re.MULTILINE)
+    assert_nothing_failed(load, report)

@@ -1,0 +1,225 @@
+"""docker-compose.yml and Dockerfile, held to the code without starting anything."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kit.serving import modes, timeouts
+
+from .test_env_example import read_by_settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+SLOTS = ["blue", "green"]
+SERVERS = [f"{name}-{slot}" for slot in SLOTS for name in ("web", "live")]
+ONCE = ["migrate", "edge"]
+each_service = pytest.mark.parametrize("name", sorted(SERVICES))
+
+
+def seconds(text):
+    return int(re.fullmatch(r"(\d+)s", text)[1])
+
+
+@each_service
+def test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities(name):
+    service = SERVICES[name]
+    assert service["user"] not in ("root", "0", "0:0")
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
+
+
+# Where a service writes: on a tmpfs or in a volume, and nowhere else.
+WRITES = {
+    **{name: {"/tmp"} for name in [*SERVERS, "migrate"]},
+    "edge": {"/tmp", "/edge", "/certificates"},
+    "certificates": {"/tmp", "/certificates"},
+    "nginx": {"/tmp"},
+    "waiting-room": set(),
+    "postgres": {"/tmp", "/var/run/postgresql", "/var/lib/postgresql"},
+    "redis": {"/data"},
+    "backup": {"/tmp", "/var/lib/postgresql"},
+    "offsite": {"/tmp"},
+}
+
+
+@each_service
+def test_a_service_writes_only_where_it_must(name):
+    service = SERVICES[name]
+    tmpfs = [text.partition(":") for text in service.get("tmpfs", [])]
+    assert all("size=" in options for _, _, options in tmpfs)
+    volumes = [text.split(":") for text in service.get("volumes", [])]
+    writable = {path for _, path, *mode in volumes if mode != ["ro"]}
+    assert writable | {path for path, _, _ in tmpfs} == WRITES[name]
+    assert not [source for source, path, *_ in volumes if path in writable and source not in COMPOSE["volumes"]]
+
+
+@each_service
+def test_a_service_has_limits_that_the_env_file_sets(name):
+    service = SERVICES[name]
+    assert re.fullmatch(r"\$\{[A-Z_]+_MEMORY:-\d+m\}", service["mem_limit"])
+    # More than 1 by default would be refused on a machine with one.
+    assert re.fullmatch(r"\$\{[A-Z_]+_CPUS:-1\}", service["cpus"])
+    assert service["pids_limit"] > 0
+
+
+@each_service
+def test_a_service_keeps_a_bounded_log(name):
+    logging = SERVICES[name]["logging"]
+    assert logging["driver"] == "json-file"
+    assert set(logging["options"]) == {"max-size", "max-file"}
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(ONCE)))
+def test_a_service_that_stays_has_a_health_check_and_is_restarted(name):
+    assert SERVICES[name]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_what_runs_once_is_done_before_what_needs_it():
+    assert [SERVICES[name]["restart"] for name in ONCE] == ["no", "no"]
+    for name, needed in [("nginx", "edge"), *((name, "migrate") for name in SERVERS)]:
+        assert SERVICES[name]["depends_on"][needed] == {"condition": "service_completed_successfully"}
+
+
+def test_only_nginx_is_published():
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx"]
+    https = "${HTTPS_PORT:-127.0.0.1:}:8443"
+    assert SERVICES["nginx"]["ports"] == ["${HTTP_PORT:-8080}:8080", https, f"{https}/udp"]
+
+
+def test_nginx_reaches_the_servers_and_not_the_data():
+    assert SERVICES["nginx"]["networks"] == ["edge"]
+    assert [name for name, service in SERVICES.items() if "edge" in service["networks"]] == [
+        "nginx", "waiting-room", *SERVERS, "certificates"
+    ]  # fmt: skip
+    volumes = ["edge:/edge", "certificates:/certificates", "./docker/serve_edge:/usr/local/bin/serve_edge"]
+    assert SERVICES["nginx"]["volumes"] == [f"{volume}:ro" for volume in volumes]
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_the_data_can_be_reached_from_inside_alone(name):
+    assert SERVICES[name]["networks"] == ["data"]
+    assert "ports" not in SERVICES[name]
+
+
+def test_what_speaks_to_a_database_elsewhere_has_a_way_out():
+    outward = {network for network, options in COMPOSE["networks"].items() if not (options or {}).get("internal")}
+    assert all(outward & set(SERVICES[name]["networks"]) for name in [*SERVERS, "migrate", "backup"])
+
+
+# --- Secrets ---
+
+OF_THE_PROJECT = ["secret_key", "database_url", "redis_url"]
+SECRETS = {
+    **dict.fromkeys([*SERVERS, *ONCE], OF_THE_PROJECT),
+    "postgres": ["postgres_password"],
+    "redis": ["redis_password"],
+    "backup": ["database_url"],
+    "offsite": ["backup_s3_secret"],
+}
+
+
+@each_service
+def test_a_service_has_the_secrets_that_it_needs_and_no_others(name):
+    assert SERVICES[name].get("secrets", []) == SECRETS.get(name, [])
+
+
+def test_a_secret_is_a_file_of_the_folder_that_only_its_owner_may_enter():
+    assert COMPOSE["secrets"] == {
+        name: {"file": f"./secrets/{name}"} for name in {name for names in SECRETS.values() for name in names}
+    }
+
+
+def test_no_secret_gets_into_the_image():
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in lines
+    assert [line for line in lines if line.startswith("!") and re.search(r"secrets|\.env(?!\.example$)|\*", line)] == []
+
+
+@each_service
+def test_no_secret_is_in_the_environment_or_the_command_of_a_service(name):
+    service = SERVICES[name]
+    # As docker/configure knows them, in any spelling.
+    secret = re.compile(r"secret|password|database_url|redis_url", re.IGNORECASE)
+    files = {variable: value for variable, value in service.get("environment", {}).items() if secret.search(variable)}
+    assert all(value == f"/run/secrets/{variable.removesuffix('_FILE').lower()}" for variable, value in files.items())
+    commands = [service.get("entrypoint"), service.get("command"), service.get("healthcheck", {}).get("test")]
+    assert not secret.search(str(commands))
+    # What Compose fills in comes from .env, where there are none.
+    assert not secret.search(" ".join(re.findall(r"\$\{(\w+)", str(service))))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_docker_waits_longer_for_a_server_to_stop_than_gunicorn_does(name):
+    assert seconds(SERVICES[name]["stop_grace_period"]) == timeouts.STOP_GRACE_PERIOD > timeouts.GRACEFUL
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+@pytest.mark.parametrize(("mode", "row"), modes.MODES.items(), ids=modes.MODES)
+def test_a_slot_has_a_live_service_exactly_in_the_modes_that_have_two_servers(mode, row, slot):
+    assert f"{slot}-{mode}" in SERVICES[f"web-{slot}"]["profiles"]
+    assert (f"{slot}-{mode}" in SERVICES[f"live-{slot}"]["profiles"]) == (len(row.servers()) == 2)
+
+
+@pytest.mark.parametrize("name", [*SERVERS, "migrate"])
+def test_every_variable_of_the_settings_reaches_the_containers(name):
+    given = {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]}
+    image = re.findall(r"^\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    # Gunicorn's default port is the one that Nginx asks.
+    assert read_by_settings() - given - set(image) == {"PORT"}
+
+
+def test_postgresql_takes_the_connections_that_the_check_reckons_with():
+    maximum = SERVICES["web-blue"]["environment"]["DATABASE_MAX_CONNECTIONS"]
+    assert f"max_connections={maximum}" in SERVICES["postgres"]["command"]
+
+
+def test_the_database_is_in_a_volume_with_a_name():
+    assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
+    assert "postgres" in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("slot", SLOTS)
+def test_a_slot_runs_one_image_with_one_environment_whatever_is_asked_of_it(slot):
+    web, live, migrate, edge = (SERVICES[name] for name in (f"web-{slot}", f"live-{slot}", *ONCE))
+    image = "${COMPOSE_PROJECT_NAME:-wisheasy}:"
+    assert web["image"] == live["image"] == f"{image}{slot}"
+    assert migrate["image"] == edge["image"] == image + "${SLOT:-blue}"
+    assert web["environment"] == {**migrate["environment"], "SLOT": slot}
+    assert live["environment"] == {**web["environment"], "SERVER_ROLE": "live"}
+
+
+def test_the_image_ends_unprivileged_and_starts_without_a_shell():
+    final = (ROOT / "Dockerfile").read_text().rsplit("\nFROM ", 1)[1]
+    assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert re.search(r'^CMD \["', final, re.MULTILINE)
+    assert {SERVICES[name]["user"] for name in [*SERVERS, *ONCE]} == {"10001:10001"}
+
+
+# --- make dev-docker ---
+
+DEV = yaml.safe_load((ROOT / "docker-compose.dev.yml").read_text())
+
+
+def test_the_stack_to_work_in_has_secrets_of_its_own():
+    needed = {"secret_key", "database_url", "redis_url", "postgres_password", "redis_password"}
+    assert needed <= set(DEV["secrets"]) <= set(COMPOSE["secrets"])
+    assert DEV["secrets"] == {name: {"file": f"./var/dev/{name}"} for name in DEV["secrets"]}
+
+
+def test_the_stack_to_work_in_writes_nothing_into_the_checkout():
+    volumes = [text for service in DEV["services"].values() for text in service["volumes"]]
+    assert volumes
+    assert [text for text in volumes if not text.endswith(":ro")] == []
+
+
+@pytest.mark.parametrize("name", sorted(DEV["services"]))
+def test_the_stack_to_work_in_has_the_rights_of_the_other(name):
+    assert set(DEV["services"][name]) <= {"restart", "tty", "volumes", "command"}
+    assert name in SERVICES

@@ -1,0 +1,304 @@
+"""The scripts that start the stack, up to where Docker begins: a program of the test's own stands in for it."""
+
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# The secrets that come from elsewhere: there is nothing to make them of.
+EMPTY = re.findall(r"^secret (\w+) \w+ ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
+GOOD_DOCKER = """
+case "$*" in
+    info*) exit 0 ;;
+    "compose version --short") echo 2.40.3 ;;
+    "volume inspect"*) exit 1 ;;
+    *) echo "docker $*" >&2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what the scripts need, in a folder of its own."""
+    for path in ("docker", "nginx/upstreams"):
+        shutil.copytree(ROOT / path, tmp_path / path)
+    for name in (".env.example", "docker-compose.yml", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(project, tmp_path_factory):
+    programs = tmp_path_factory.mktemp("bin")
+
+    def run(*command, docker=GOOD_DOCKER, **variables):
+        if docker is not None:
+            (programs / "docker").write_text("#!/bin/sh\n" + docker)
+            (programs / "docker").chmod(0o755)
+        # Without the machine's own docker, wherever it is.
+        for name in (
+            "sh",
+            "bash",
+            "sed",
+            "grep",
+            "id",
+            "basename",
+            "dirname",
+            "printenv",
+            "tail",
+            "cat",
+            "mv",
+            "rm",
+            "mkdir",
+            "chmod",
+            "make",
+            "od",
+            "tr",
+            "cmp",
+            "getconf",
+            "env",
+        ):
+            (programs / name).unlink(missing_ok=True)
+            (programs / name).symlink_to(shutil.which(name))
+        return subprocess.run(
+            command,
+            cwd=project,
+            env={"PATH": str(programs), **variables},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return run
+
+
+def variables(project):
+    lines = (project / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def secrets(project):
+    return {path.name: path.read_text().removesuffix("\n") for path in (project / "secrets").iterdir()}
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_configure_makes_an_env_file_and_a_folder_of_secrets_that_only_the_owner_reads(run, project):
+    result = run("docker/configure", "SERVER_MODE=asgi", "POSTGRES_DB=another")
+    assert (result.returncode, result.stderr, len(result.stdout.splitlines())) == (0, "", 1)
+    assert variables(project)["SERVER_MODE"] == "asgi"
+    made = secrets(project)
+    postgres, redis = made["postgres_password"], made["redis_password"]
+    assert (len(made["secret_key"]), len(postgres), len(redis)) == (64, 48, 48)
+    assert made["database_url"] == f"postgres://wisheasy:{postgres}@postgres:5432/another"
+    assert made["redis_url"] == f"redis://app:{redis}@redis:6379/0"
+    assert "backup_s3_secret" in EMPTY
+    assert {made[name] for name in EMPTY} == {""}
+    assert (mode(project / ".env"), mode(project / "secrets")) == (0o600, 0o700)
+    # The users of the containers have to read them.
+    assert {mode(path) for path in (project / "secrets").iterdir()} == {0o644}
+    assert not [value for value in made.values() if value and value in (project / ".env").read_text()]
+
+
+def test_configure_makes_other_secrets_each_time(run, project):
+    run("docker/configure")
+    first = secrets(project)
+    shutil.rmtree(project / "secrets")
+    run("docker/configure")
+    assert {name for name, value in secrets(project).items() if value == first[name]} == set(EMPTY)
+
+
+@pytest.mark.parametrize("names", [["redis_password", "postgres_password"], ["redis_url", "database_url"]], ids=str)
+def test_configure_makes_a_secret_that_is_missing_fit_those_that_are_there(run, project, names):
+    run("docker/configure")
+    before = secrets(project)
+    for name in names:
+        (project / "secrets" / name).unlink()
+    result = run("docker/configure")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(result.stdout.removeprefix("Made ").removesuffix(".\n").split(", ")) == {f"secrets/{n}" for n in names}
+    assert secrets(project) == before
+
+
+def test_configure_changes_nothing_but_what_it_is_told_to(run, project):
+    run("docker/configure")
+    before = secrets(project)
+    (project / ".env").write_text("# mine\nSERVER_MODE=wsgi\nMORE='a$b&c'\n")
+    result = run("docker/configure", "SERVER_MODE=hybrid")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert (project / ".env").read_text() == "# mine\nSERVER_MODE=hybrid\nMORE='a$b&c'\n"
+    assert secrets(project) == before
+
+
+def test_configure_adds_a_variable_where_an_env_file_has_none(run, project):
+    (project / ".env").write_text("MORE=x\n")
+    run("docker/configure", "SERVER_MODE=asgi")
+    assert (project / ".env").read_text() == "MORE=x\nSERVER_MODE=asgi\n"
+
+
+def test_configure_moves_the_secrets_of_an_env_file_to_files(run, project):
+    (project / ".env").write_text(
+        "# mine\nSECRET_KEY='a$b&c'\nPOSTGRES_PASSWORD=old\nDATABASE_URL=\nREDIS_URL=\"redis://r:1/2\"  \nMORE=1\n"
+    )
+    result = run("docker/configure")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "Moved SECRET_KEY, POSTGRES_PASSWORD, REDIS_URL from .env to secrets/, where they count from now on.",
+        f"Made {', '.join(f'secrets/{name}' for name in ['database_url', 'redis_password', *EMPTY])}.",
+    ]
+    made = secrets(project)
+    assert (made["secret_key"], made["postgres_password"], made["redis_url"]) == ("a$b&c", "old", "redis://r:1/2")
+    assert made["database_url"] == "postgres://wisheasy:old@postgres:5432/wisheasy"
+    assert (project / ".env").read_text() == "# mine\nMORE=1\n"
+    assert run("docker/configure").stdout == ""
+    assert secrets(project) == made
+
+
+@pytest.mark.parametrize("line", ["REDIS_URL=redis://${HOST}:1", 'REDIS_URL="a\\"b"', "REDIS_URL=redis://r:1 # mine"])
+def test_configure_moves_no_secret_that_compose_reads_in_another_way(run, project, line):
+    (project / ".env").write_text(f"{line}\n")
+    result = run("docker/configure")
+    assert result.returncode == 1
+    assert result.stderr.startswith("REDIS_URL in .env has a $, a quotation mark or a comment in it: write ")
+    assert (project / ".env").read_text() == f"{line}\n"
+
+
+def test_configure_refuses_an_env_file_that_contradicts_a_secret(run, project):
+    run("docker/configure")
+    (project / ".env").write_text("DATABASE_URL=postgres://elsewhere/x\n")
+    result = run("docker/configure", "SERVER_MODE=asgi")
+    assert result.returncode == 1
+    assert result.stderr.startswith("DATABASE_URL in .env is not what secrets/database_url says")
+    assert len(result.stderr.splitlines()) == 1
+    assert variables(project)["DATABASE_URL"] == "postgres://elsewhere/x"
+
+
+@pytest.mark.parametrize(
+    ("shell", "env_file", "expected"),
+    [
+        pytest.param({}, None, "8080", id="manual"),
+        pytest.param({}, "HTTP_PORT='9000'\n", "9000", id="env-file"),
+        pytest.param({"HTTP_PORT": "9001"}, "HTTP_PORT=9000\n", "9001", id="shell"),
+    ],
+)
+def test_a_setting_comes_from_the_shell_then_the_env_file_then_the_manual(run, project, shell, env_file, expected):
+    if env_file:
+        (project / ".env").write_text(env_file)
+    assert run("docker/setting", "HTTP_PORT", **shell).stdout == expected + "\n"
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+def test_preflight_passes_where_everything_is_there(run, free_port):
+    result = run("docker/preflight", "asgi", HTTP_PORT=free_port)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+BAD = {
+    "docker-absent": (None, "Docker is not installed"),
+    "engine-stopped": ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "does not answer: start it"),
+    "no-permission": ("echo 'permission denied while trying to connect' >&2; exit 1", "may not use Docker"),
+    "compose-absent": ('case "$*" in compose*) exit 1 ;; esac', "Docker Compose is not installed"),
+    "compose-1": ('case "$*" in compose*) echo 1.29.2 ;; esac', "Docker Compose 1.29.2 is too old"),
+    "compose-2.23": (
+        'case "$*" in compose*) echo v2.23.3-desktop.2 ;; esac',
+        "Docker Compose v2.23.3-desktop.2 is too old",
+    ),
+    "volume-without-its-password": (
+        'case "$*" in compose*) echo 5.0.0 ;; esac',
+        "wisheasy_postgres holds a database whose password was in secrets/postgres_password",
+    ),
+}
+
+
+@pytest.mark.parametrize(("docker", "sentence"), BAD.values(), ids=BAD)
+def test_preflight_says_what_is_missing_in_one_sentence_and_leaves_nothing_behind(
+    run, project, free_port, docker, sentence
+):
+    result = run("docker/release", "asgi", docker=docker, HTTP_PORT=free_port)
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert len((result.stdout + result.stderr).splitlines()) == 1
+    assert not (project / ".env").exists()
+    assert not (project / "secrets").exists()
+
+
+def test_a_volume_whose_password_is_in_an_env_file_of_before_is_no_fault(run, project, free_port):
+    (project / ".env").write_text("POSTGRES_PASSWORD=old\n")
+    docker = BAD["volume-without-its-password"][0]
+    assert run("docker/preflight", "asgi", docker=docker, HTTP_PORT=free_port).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["make", "--silent", "backup"], ["make", "--silent", "backups"], ["docker/restore", "x"], ["docker/rollback"]],
+    ids=" ".join,
+)
+def test_what_starts_a_container_names_a_secret_that_is_missing(run, project, command):
+    run("docker/configure")
+    (project / "secrets/database_url").unlink()
+    result = run(*command)
+    assert result.returncode != 0
+    said = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
+    assert said == [
+        "secrets/database_url is missing: put it back, or let make up-wsgi, make up-asgi or make up-hybrid make what "
+        "is not there."
+    ]
+
+
+def test_an_image_without_a_name_is_not_published(run):
+    result = run("make", "publish")
+    assert result.returncode != 0
+    assert result.stderr.startswith("IMAGE is missing: say which name in which registry")
+
+
+@pytest.mark.parametrize("mode", ["asgy", "../x"])
+def test_an_unknown_mode_is_refused_with_the_known_ones(run, mode):
+    result = run("docker/release", mode)
+    assert result.returncode == 1
+    assert "say one of asgi hybrid wsgi" in result.stderr
+
+
+def test_a_port_that_is_taken_is_refused(run):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        # This docker prints nothing for `docker ps`: the port is not published by the stack itself.
+        result = run("docker/release", "wsgi", HTTP_PORT=port)
+    assert result.returncode == 1
+    assert f"Port {port} is taken" in result.stderr
+
+
+def test_a_port_that_the_stack_itself_has_is_not_in_the_way(run):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        docker = GOOD_DOCKER.replace("*) echo", "ps*) echo 0123456789ab ;;\n    *) echo")
+        assert run("docker/preflight", "wsgi", docker=docker, HTTP_PORT=port).returncode == 0
+
+
+def test_a_port_that_is_no_number_is_refused(run):
+    result = run("docker/release", "wsgi", HTTP_PORT="http")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "HTTP_PORT='http' is wrong: expected a port number such as 8080.\n",
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(run, project, free_port):
+    project.chmod(0o555)
+    result = run("docker/release", "wsgi", HTTP_PORT=free_port)
+    project.chmod(0o755)
+    assert "cannot be written" in result.stderr

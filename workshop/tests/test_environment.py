@@ -1,0 +1,164 @@
+import os
+import secrets
+import subprocess
+import sys
+
+import pytest
+
+GOOD = {"SECRET_KEY": "s3cret-of-the-test-" * 4}
+
+
+def start(*command, **variables):
+    """Run a command of the project in an environment of these variables alone."""
+    base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**base, **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture(params=[["manage.py", "check"], ["-m", "kit.serving"]], ids=["manage", "gunicorn"])
+def command(request):
+    return request.param
+
+
+def test_a_good_environment_passes():
+    result = start("manage.py", "check", **GOOD)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_fault_is_named_at_once(command):
+    result = start(
+        *command,
+        SECRET_KEY="short",
+        SERVER_MODE="turbo",
+        WEB_CONCURRENCY="many",
+        PORT="0",
+        SITE_URL="www.example.com",
+        DATABASE_URL="postgres",
+        REDIS_URL="localhost:6379",
+        DEBUG="perhaps",
+        LIMIT_PAGES="-1",
+    )
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines() == [
+        "SERVER_MODE='turbo' is wrong: expected one of wsgi, asgi, hybrid.",
+        "SECRET_KEY is wrong: expected 50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one).",
+        "DEBUG='perhaps' is wrong: expected 1 or 0.",
+        "PORT='0' is wrong: expected a port number, 1 to 65535.",
+        "SITE_URL='www.example.com' is wrong: expected an address without a path, such as https://www.example.com "
+        "or http://localhost:8080, or several of one scheme with nothing but commas between them.",
+        "LIMIT_PAGES='-1' is wrong: expected requests a second, or 0 for no limit.",
+        "DATABASE_URL is wrong: expected an address such as postgres://user:password@host:5432/name.",
+        "REDIS_URL is wrong: expected an address such as redis://host:6379/0.",
+        "WEB_CONCURRENCY='many' is wrong: expected a whole number of 1 or more.",
+    ]
+
+
+def test_a_secret_may_come_as_a_file(tmp_path):
+    (tmp_path / "key").write_text(secrets.token_urlsafe(64) + "\n")
+    result = start("manage.py", "check", SECRET_KEY_FILE=str(tmp_path / "key"))
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_secret_file_that_is_missing_is_named():
+    result = start("manage.py", "check", SECRET_KEY_FILE="/nowhere/key")
+    assert result.returncode == 1
+    assert "SECRET_KEY_FILE" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_empty_variable_counts_as_missing():
+    result = start("manage.py", "check", **GOOD, WEB_CONCURRENCY="", REDIS_URL="")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "https://www.example.com",
+        "http://localhost:8080",
+        "http://[::1]:8000",
+        "http://10.0.0.1",
+        "https://a.example,https://b.example:8443",
+    ],
+)
+def test_these_are_public_addresses(site):
+    assert start("manage.py", "check", **GOOD, SITE_URL=site).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        "ftp://example.com",
+        "https://",
+        "https://example.com/shop",
+        "https://user@example.com",
+        "https://example.com:x",
+        "https://example.com,http://example.org",
+        "https://example.com, https://example.org",
+        "https://example.com,",
+    ],
+)
+def test_these_are_not_public_addresses(site):
+    result = start("manage.py", "check", **GOOD, SITE_URL=site)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"SITE_URL={site!r} is wrong")
+
+
+def test_gunicorn_refuses_processes_that_cannot_reach_each_other():
+    result = start("-m", "kit.serving", **GOOD, SERVER_MODE="asgi", WEB_CONCURRENCY="3")
+    assert result.returncode == 1
+    assert "ops.E001" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_more_connections_than_postgresql_gives_are_refused():
+    result = start("manage.py", "check", **GOOD, DATABASE_URL="postgres://u:p@localhost/d", WEB_CONCURRENCY="30")
+    assert result.returncode == 1
+    assert "ops.E002" in result.stderr
+
+
+def test_a_budget_that_fits_passes():
+    result = start("manage.py", "check", **GOOD, DATABASE_URL="postgres://u:p@localhost/d", WEB_CONCURRENCY="8")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(("slot", "fits"), [({}, True), ({"SLOT": "blue"}, False)], ids=["alone", "in-the-stack"])
+def test_in_the_stack_the_budget_is_for_two_versions_beside_each_other(slot, fits):
+    address = "postgres://u:p@localhost/d"
+    result = start("manage.py", "check", **GOOD, DATABASE_URL=address, WEB_CONCURRENCY="12", **slot)
+    assert (result.returncode == 0) == fits
+    assert ("The workers of both slots may open 96 connections" in result.stderr) != fits
+
+
+@pytest.mark.parametrize(
+    ("site", "refused"),
+    [("https://www.example.com", True), ("http://localhost:8080", False)],
+    ids=["public", "loopback"],
+)
+def test_debug_on_a_public_address_is_refused(site, refused):
+    result = start(
+        "manage.py", "check", "--deploy", "--fail-level", "ERROR", **GOOD, SITE_URL=site, DEBUG="1"
+    )  # fmt: skip
+    assert (result.returncode != 0) == refused
+    assert ("ops.E003" in result.stderr) == refused
+
+
+@pytest.mark.parametrize("mode", ["wsgi", "asgi", "hybrid"])
+def test_the_deployment_check_is_silent_for_a_proper_address(mode):
+    result = start(
+        "manage.py", "check", "--deploy", "--fail-level", "WARNING",
+        SECRET_KEY=secrets.token_urlsafe(64), SITE_URL="https://www.example.com", SERVER_MODE=mode,
+        REDIS_URL="redis://localhost:6379/0", FORWARDED_ALLOW_IPS="127.0.0.1",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_public_address_without_encryption_is_called_out():
+    result = start("manage.py", "check", "--deploy", **GOOD, SITE_URL="http://www.example.com")
+    assert "ops.W001" in result.stderr

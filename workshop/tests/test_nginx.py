@@ -1,0 +1,349 @@
+"""The files in nginx/, held to the code and to each other without starting anything."""
+
+import base64
+import hashlib
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from django.urls import reverse
+
+from kit.ops.management.commands.render_address import KEPT_FOR_PROXIES, site, stranger
+from kit.ops.management.commands.render_limits import limits
+from kit.serving import modes, timeouts
+
+NGINX = Path(__file__).resolve().parent.parent.parent / "nginx"
+# As docker/edge fills them in for the slot green.
+FILES = {
+    str(path.relative_to(NGINX)): re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.MULTILINE).replace("SLOT", "green")
+    for path in NGINX.rglob("*.conf")
+}
+# The server of the site; the others answer strangers and the health check.
+SERVER = FILES["server.conf"].split("\n}\n")[0]
+WAITING = {
+    service: port for port, service in runpy.run_path(str(NGINX.parent / "docker" / "wait.py"))["SERVICES"].items()
+}
+
+
+def with_includes(text):
+    """`text` with what its snippets hold in their place, as Nginx reads it."""
+    return re.sub(r"include (snippets/\S+);", lambda match: with_includes(FILES[match[1]]), text)
+
+
+def locations():
+    found = re.findall(r"location (.+?) \{(.*?)\}", with_includes(SERVER), re.DOTALL)
+    return {name: body for name, body in found}
+
+
+def proxied():
+    return {name: body for name, body in locations().items() if "proxy_pass" in body}
+
+
+def directives(text, name):
+    return re.findall(rf"^\s*{name} ((?:\"[^\"]*\"|[^;\"])+);", text, re.MULTILINE)
+
+
+def added_headers(location):
+    found = (value.removesuffix(" always").split(" ", 1) for value in directives(locations()[location], "add_header"))
+    return {name: value.strip('"') for name, value in found}
+
+
+def test_the_addresses_are_routed():
+    passed_to = {name: directives(body, "proxy_pass") for name, body in locations().items()}
+    assert passed_to == {
+        "/errors/": [],
+        "/static/": [],
+        "/.well-known/acme-challenge/": [],
+        "/live/": ["http://live_green"],
+        "~ ^/live/.+/events$": ["http://live_green"],
+        "/healthz/": ["http://pages_green"],
+        "/": ["http://pages_green"],
+        "@waiting": ["http://waiting_room"],
+    }
+
+
+def test_there_is_an_upstream_file_for_each_mode():
+    assert {name for name in FILES if name.startswith("upstreams/")} == {
+        f"upstreams/{mode}.conf" for mode in modes.MODES
+    }
+
+
+@pytest.mark.parametrize(("mode", "row"), modes.MODES.items(), ids=modes.MODES)
+def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, row):
+    blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", with_includes(FILES[f"upstreams/{mode}.conf"]), re.DOTALL))
+    live = "web" if row.live == row.pages else "live"
+    assert directives(blocks["pages_green"], "server") == [
+        *["web-green:8000 resolve max_fails=0"] * 3, f"waiting-room:{WAITING['web']} resolve max_fails=0 backup"
+    ]  # fmt: skip
+    assert directives(blocks["live_green"], "server") == [
+        *[f"{live}-green:8000 resolve max_fails=0"] * 3, f"waiting-room:{WAITING[live]} resolve max_fails=0 backup"
+    ]  # fmt: skip
+    for name, block in blocks.items():
+        # Of the slot's name too: what Nginx knows of its addresses outlasts a reload by it.
+        assert directives(block, "zone") == [f"{name} 64k"]
+        assert directives(block, "keepalive_timeout") == [f"{timeouts.NGINX_UPSTREAM_IDLE}s"]
+
+
+def test_what_a_release_waits_for_idle_visitors_is_longer_than_nginx_keeps_their_connections():
+    (kept,) = directives(FILES["snippets/limits.conf"], "keepalive_min_timeout")
+    waited = re.search(r"^idle_visitors=(\d+)$", (NGINX.parent / "docker/slots.sh").read_text(), re.MULTILINE)[1]
+    assert int(kept.removesuffix("s")) < int(waited)
+
+
+def test_a_client_that_takes_nothing_is_let_go_by_nginx_when_the_server_would():
+    assert directives(FILES["snippets/limits.conf"], "send_timeout") == [f"{timeouts.CLIENT_TAKES}s"]
+
+
+def test_a_reload_lets_a_slow_request_end():
+    (patience,) = directives(FILES["nginx.conf"], "worker_shutdown_timeout")
+    assert int(patience.removesuffix("s")) >= timeouts.WORKER_TIMEOUT
+
+
+def test_nginx_closes_idle_connections_before_the_server_does():
+    assert timeouts.NGINX_UPSTREAM_IDLE < timeouts.SERVER_KEEPALIVE
+
+
+@pytest.mark.parametrize("name", proxied())
+def test_nginx_outwaits_a_worker_and_a_silent_live_connection(name):
+    assert directives(proxied()[name], "proxy_read_timeout") == [f"{timeouts.NGINX_PROXY_READ}s"]
+    assert max(timeouts.WORKER_TIMEOUT, 2 * timeouts.LIVE_HEARTBEAT) < timeouts.NGINX_PROXY_READ
+
+
+@pytest.mark.parametrize("name", proxied())
+def test_what_a_client_claims_about_itself_is_overwritten(name):
+    headers = dict(value.split(" ", 1) for value in directives(proxied()[name], "proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$client_scheme"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "$host$is_request_port$request_port"
+    assert headers["X-Request-ID"] == "$request_id"
+    assert {name for name, value in headers.items() if value == '""'} >= {
+        "Forwarded",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Protocol",
+    }
+
+
+def maps():
+    """Each map of logs.conf: its variable, and what it turns a value of that into."""
+    blocks = re.findall(r"^map \$(\w+) \$(\w+) \{\n(.*?)^\}", FILES["snippets/logs.conf"], re.MULTILINE | re.DOTALL)
+    return {result: (source, re.findall(r"^ +'~(.+)' '(.+)';$", body, re.MULTILINE)) for source, result, body in blocks}
+
+
+def logged(variable, value):
+    for pattern, result in maps()[variable][1]:
+        if found := re.search(pattern.replace("(?<", "(?P<"), value):
+            return result.replace("$logged_path", found.groupdict().get("logged_path", ""))
+    return value
+
+
+@pytest.mark.parametrize("variable", ["logged_uri", "logged_referer"])
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("/accounts/", "/accounts/"),
+        ("/?", "/?[hidden]"),
+        ("/accounts/?token=1&token=2?token=3", "/accounts/?[hidden]"),
+        ("/reset/MQ/c8x2ab-0123456789abcdef0123456789abcdef/", "/reset/MQ/c8x2ab-[hidden]"),
+        ("/reset/MQ/c8x2ab-0123456789abcdef0123456789abcdef?token=1", "/reset/MQ/c8x2ab-[hidden]"),
+        ("/%0d%0a?token=1", "/%0d%0a?[hidden]"),
+        ("/\xff?token=1", "[unprintable]"),
+        ("/\x1b", "[unprintable]"),
+    ],
+)
+def test_of_an_address_the_path_is_logged_and_no_secret(variable, address, line):
+    assert logged(variable, address) == line
+
+
+def test_what_a_client_has_written_is_logged_only_through_its_map():
+    (line,) = re.findall(
+        r"log_format requests escape=json\s+(.*?);$", FILES["snippets/logs.conf"], re.MULTILINE | re.DOTALL
+    )
+    variables = set(re.findall(r"\$(\w+)", line))
+    assert {"request_id", *maps()} <= variables
+    assert {name for name in variables if name.startswith(("http_", "arg", "query", "cookie", "sent_"))} == set()
+    assert variables & {"request", "request_uri", "uri", "is_args", "request_body", "remote_user"} == set()
+    assert {source for source, _ in maps().values()} == {"request_uri", "http_referer", "http_user_agent", "http_host"}
+    assert directives(FILES["nginx.conf"], "error_log") == ["stderr crit"]
+
+
+def test_no_client_header_is_appended_to():
+    assert not [name for name, text in FILES.items() if "proxy_add_x_forwarded_for" in text]
+
+
+def test_only_a_websocket_is_upgraded_and_a_plain_request_closes_no_connection():
+    maps = FILES["snippets/maps.conf"]
+    handshake = r'"\$request_method:\$http_upgrade:\$content_length\$http_transfer_encoding"'
+    assert re.search(
+        rf"map {handshake} \$upgrade \{{\s+default\s+'';\s+~\*\^GET:websocket:0\?\$ websocket;\s+\}}", maps
+    )
+    assert re.search(r"map \$upgrade \$connection_upgrade \{\s+default\s+'';\s+websocket upgrade;\s+\}", maps)
+    for name, body in proxied().items():
+        headers = dict(value.split(" ", 1) for value in directives(body, "proxy_set_header"))
+        live = "live" in name
+        assert headers["Upgrade"] == ("$upgrade" if live else '""')
+        assert headers["Connection"] == ("$connection_upgrade" if live else '""')
+
+
+def test_buffering_is_off_for_event_streams_alone():
+    off = [name for name, body in locations().items() if directives(body, "proxy_buffering") == ["off"]]
+    assert off == ["~ ^/live/.+/events$"]
+    assert "text/event-stream" not in FILES["snippets/gzip.conf"]
+
+
+def test_what_is_the_same_for_everybody_is_compressed_and_pages_are_not():
+    compressed = {name for name, body in locations().items() if directives(body, "gzip") == ["on"]}
+    assert compressed == {"/live/", "~ ^/live/.+/events$"}
+    assert not [name for name in ("nginx.conf", "snippets/gzip.conf") if directives(FILES[name], "gzip")]
+
+
+def test_a_file_has_the_same_headers_from_nginx_as_from_whitenoise(settings):
+    added = added_headers("/static/")
+    del added["Cache-Control"]
+    # Django's own, from SecurityMiddleware.
+    assert added.pop("Strict-Transport-Security") == "$hsts"
+    assert added == settings.STATIC_HEADERS
+
+
+def test_an_error_page_of_nginx_has_the_headers_of_a_file_and_may_use_its_own_style_besides(settings):
+    hashes = {
+        base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        for page in (NGINX / "errors").glob("*.html")
+        for style in re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL)
+    }
+    styles = "".join(f" 'sha256-{each}'" for each in sorted(hashes))
+    expected = dict(settings.STATIC_HEADERS)
+    first = "default-src 'none';"
+    expected["Content-Security-Policy"] = expected["Content-Security-Policy"].replace(
+        first, f"{first} style-src{styles};"
+    )
+    assert added_headers("/errors/").items() >= expected.items()
+
+
+def test_an_error_page_of_nginx_has_neither_scripts_nor_style_attributes():
+    for page in (NGINX / "errors").glob("*.html"):
+        assert not re.search(r"<script|\sstyle=|\son\w+=|javascript:", page.read_text()), page
+
+
+def test_a_page_that_waits_for_its_server_loses_none_of_the_other_error_pages():
+    def codes(text):
+        return {int(code) for value in directives(text, "error_page") for code in re.findall(r"\b(?<!=)\d{3}\b", value)}
+
+    everywhere = codes(with_includes(FILES["snippets/errors.conf"]))
+    assert everywhere >= {413, 414, 421, 429, 494, 502, 503, 504}
+    assert codes(locations()["/"]) == everywhere
+
+
+def test_headers_are_added_to_errors_too_but_not_how_long_a_file_is_kept():
+    added = [value for body in locations().values() for value in directives(body, "add_header")]
+    assert [value for value in added if not value.endswith(" always")] == ["Cache-Control $static_cache_control"]
+
+
+def test_nginx_adds_no_header_to_what_django_answers():
+    assert not [name for name, body in proxied().items() if "add_header" in body]
+
+
+def test_no_request_that_changes_something_is_sent_twice():
+    assert "if ($request_method !~ ^(GET|HEAD)$) { return 502; }" in FILES["snippets/waiting.conf"]
+    assert all("non_idempotent" not in text for text in FILES.values())
+    assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream") == ["error timeout"]
+
+
+def test_djangos_own_error_pages_pass_untouched():
+    assert all("proxy_intercept_errors" not in text for text in FILES.values())
+
+
+def test_the_limit_of_a_body_is_that_of_the_settings(settings):
+    assert directives(FILES["snippets/limits.conf"], "client_max_body_size") == ["1m"]
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
+
+
+def mapped(variable):
+    """The lines of the map that gives this variable its value."""
+    lines = re.search(rf"map \S.* \${variable} \{{(.*?)\n\}}", FILES["snippets/limits.conf"], re.DOTALL)[1]
+    return dict(line.strip(" ;").rsplit(maxsplit=1) for line in lines.strip().splitlines())
+
+
+def test_each_limit_is_that_of_the_settings_and_0_lifts_it(settings):
+    settings.LIMIT_PAGES, settings.LIMIT_SIGN_IN, settings.LIMIT_CONNECTIONS = 7, 3, 11
+    settings.LIMIT_LIVE = settings.LIMIT_SIGN_UP = 0
+    assert list(limits()) == [
+        "limit_req_zone $pages_client zone=pages:2m rate=7r/s",
+        "limit_req zone=pages burst=35 nodelay",
+        "limit_req_zone $sign_in_client zone=sign_in:2m rate=3r/m",
+        "limit_req zone=sign_in burst=6 nodelay",
+        "limit_conn_zone $pages_client zone=pages_connections:2m",
+        "limit_conn pages_connections 11",
+        "limit_conn_zone $live_client zone=live_connections:2m",
+        "limit_conn live_connections 11",
+    ]
+    settings.LIMIT_PAGES = settings.LIMIT_SIGN_IN = settings.LIMIT_CONNECTIONS = 0
+    assert list(limits()) == []
+
+
+def test_what_is_counted_as_a_sign_in_or_a_sign_up_is_where_these_forms_are():
+    assert mapped("sign_in_client") == {
+        "default": "''",
+        f'"POST {reverse("accounts:sign_in")}"': "$client",
+        f'"POST {reverse("admin:login")}"': "$client",
+    }
+    assert mapped("sign_up_client") == {"default": "''", f'"POST {reverse("accounts:sign_up")}"': "$client"}
+
+
+@pytest.mark.parametrize(
+    ("path", "counted"),
+    [
+        ("/", "pages"),
+        ("/accounts/sign-in", "pages"),
+        ("/statics", "pages"),
+        ("/live/notes/changes", "live"),
+        ("/static/wisheasy/style.css", None),
+        ("/healthz/ready", None),
+        ("/.well-known/acme-challenge/token", None),
+    ],
+)
+def test_files_and_probes_are_not_counted_and_live_pages_by_themselves(path, counted):
+    for name in ("pages", "live"):
+        lines = mapped(f"{name}_client")
+        matching = [client for pattern, client in lines.items() if re.search(pattern.removeprefix("~"), path)]
+        assert (matching or [lines["default"]]) == ["$client" if name == counted else "''"]
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_every_snippet_and_error_page_that_is_named_exists(text):
+    assert [name for name in re.findall(r"include (snippets/\S+);", text) if name not in FILES] == []
+    pages = re.findall(r"error_page [\d =]+/errors/(\S+);", text)
+    assert [page for page in pages if not (NGINX / "errors" / page).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted((NGINX / "errors").glob("*.html")), ids=lambda page: page.name)
+def test_an_error_page_needs_nothing_else_and_speaks_both_languages(page):
+    html = page.read_text()
+    assert re.findall(r'(?:src|href)="(?!/?")', html) == []
+    assert 'lang="en"' in html
+    assert 'lang="ko"' in html
+    assert "prefers-color-scheme: dark" in html
+
+
+@pytest.mark.parametrize(
+    ("path", "immutable"),
+    [
+        ("/static/wisheasy/style.35a283677296.css", True),
+        ("/static/live/live.min.aa5e12614a28.js", True),
+        ("/static/wisheasy/style.css", False),
+        ("/static/staticfiles.json", False),
+        ("/static/x.35a28367729.css", False),
+    ],
+)
+def test_only_a_name_with_a_hash_is_cached_for_good(path, immutable):
+    pattern = re.search(r"'~(\S+)'\s+'public, max-age=31536000, immutable'", FILES["snippets/maps.conf"])[1]
+    assert bool(re.search(pattern, path)) == immutable
+
+
+@pytest.mark.parametrize("server", [site, stranger])
+def test_idle_connections_of_load_balancers_are_theirs_to_close(settings, server):
+    kept = f"keepalive_timeout {KEPT_FOR_PROXIES}s;"
+    assert KEPT_FOR_PROXIES > 600
+    assert kept not in server()
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert kept in server()
