@@ -5,7 +5,6 @@ from django.conf import settings
 from django.core import asgi
 from django.urls import path, re_path
 
-from .handler import Handler
 from .static import StaticFiles
 from .threads import Threads
 
@@ -33,6 +32,8 @@ def get_asgi_application(websocket_routes=()):
     # First: it loads the applications, and what follows imports their models.
     http = asgi.get_asgi_application()
     from kit.live.sockets import nowhere, socket
+
+    from .handler import Handler
 
     threads = Threads(settings.THREADS)
     websocket = URLRouter(
