@@ -152,19 +152,24 @@ def check_policies(app_configs, **kwargs):
         for path in settings.CSP_BY_PATH
         if not str(path).startswith("/") or set(path) & set("?#* ")
     ]
+    faults += [f"{name} is empty: that would be no policy at all" for name, policy in policies.items() if not policy]
     for name, policy in {"SECURE_CSP": settings.SECURE_CSP, **policies}.items():
-        if not isinstance(policy, dict) or (name != "SECURE_CSP" and not policy):
-            faults.append(f"{name}={policy!r}: a policy is a dict of directives, with one at least")
-            continue
-        for directive, values in policy.items():
-            values = [values] if isinstance(values, str | bool | None) else values
-            if directive not in DIRECTIVES:
-                faults.append(f"{name} has the directive {directive!r}, which browsers do not know")
-            for value in KEYWORDS.intersection(values):
-                faults.append(f"{name} has {value!r} in {directive!r}, which is a host unless it is \"'{value}'\"")
+        faults += [f"{name} {fault}" for fault in _faults_of(policy)]
     return [
         Error(f"{fault}.", hint="See the section on policies in docs/security.md.", id="ops.E010") for fault in faults
     ]
+
+
+def _faults_of(policy):
+    if not isinstance(policy, dict):
+        yield f"is {policy!r}: a policy is a dict of directives"
+        return
+    for directive, values in policy.items():
+        if directive not in DIRECTIVES:
+            yield f"has the directive {directive!r}, which browsers do not know"
+        for value in [values] if isinstance(values, str | bool | None) else values:
+            if value in KEYWORDS:
+                yield f"has {value!r} in {directive!r}, which is a host unless it is \"'{value}'\""
 
 
 # --- Proxies in front ---

@@ -96,7 +96,8 @@ def settings_with(folder, mode, text):
     """Variables for a server whose `application` is what `text` makes of the project's."""
     (folder / "shop_application.py").write_text(BASES[mode] + text)
     (folder / "shop_settings.py").write_text(
-        "from workshop.probe.settings import *\n\nWSGI_APPLICATION = ASGI_APPLICATION = 'shop_application.application'\n"
+        "from workshop.probe.settings import *\n\n"
+        "WSGI_APPLICATION = ASGI_APPLICATION = 'shop_application.application'\n"
     )
     return {"DJANGO_SETTINGS_MODULE": "shop_settings", "PYTHONPATH": f"{folder}:{ROOT}"}
 
@@ -128,7 +129,8 @@ def test_a_framework_beside_django_is_told_of_the_start_and_the_end_and_queries_
 
 def test_under_a_django_that_was_not_compared_its_own_handler_serves_and_a_line_says_so(tmp_path):
     (tmp_path / "newer.py").write_text(
-        "import kit.serving\n\nkit.serving.COMPARED_WITH = {'django': ('5.2',)}\nfrom workshop.probe.settings import *\n"
+        "import kit.serving\n\nkit.serving.COMPARED_WITH = {'django': ('5.2',)}\n\n"
+        "from workshop.probe.settings import *\n"
     )
     (tmp_path / "shop_application.py").write_text(f"{BASES['asgi']}{HANDLER}")
     (tmp_path / "newer_settings.py").write_text(

@@ -25,6 +25,7 @@ HOST_COOKIE = {"SESSION_COOKIE_NAME": "__Host-sessionid", "SESSION_COOKIE_SECURE
 LOCMEM = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 REDIS = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}}
 IN_CACHE = "django.contrib.sessions.backends.cache"
+UNDER_ASGI = {"SERVER_INTERFACE": "ASGI"}
 HERE = "workshop.tests.ops.test_checks"
 POLICY = {"script-src": ["'self'"]}
 
@@ -57,7 +58,7 @@ FOUND = {
     ),
     "stock-and-kept": (
         checks.check_kept_connections,
-        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, "SERVER_INTERFACE": "ASGI"},
+        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, **UNDER_ASGI},
         "ops.E009",
     ),
     "http": (
@@ -71,7 +72,7 @@ FOUND = {
         checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": None}, "ops.W003",
     ),
     "sync-middleware": (
-        checks.check_middleware_is_async, {"SERVER_INTERFACE": "ASGI", "MIDDLEWARE": [f"{HERE}.SyncOnly"]}, "ops.W004",
+        checks.check_middleware_is_async, {**UNDER_ASGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]}, "ops.W004",
     ),
     "memory": (checks.check_memory_of_workers, {"WORKERS": 100_000}, "ops.W005"),
     "prefix-without-slash": (checks.check_policies, {"CSP_BY_PATH": {"docs/": POLICY}}, "ops.E010"),
@@ -129,7 +130,7 @@ FINE = {
     "one-proxy": (
         checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": "10.0.0.1"},
     ),
-    "middleware-for-both": (checks.check_middleware_is_async, {"SERVER_INTERFACE": "ASGI", "MIDDLEWARE": [f"{HERE}.ForBoth"]}),
+    "middleware-for-both": (checks.check_middleware_is_async, {**UNDER_ASGI, "MIDDLEWARE": [f"{HERE}.ForBoth"]}),
     "sync-middleware-under-wsgi": (
         checks.check_middleware_is_async, {"SERVER_INTERFACE": "WSGI", "MIDDLEWARE": [f"{HERE}.SyncOnly"]},
     ),
