@@ -35,9 +35,7 @@ SERVER_MODE = _choice("SERVER_MODE", list(modes.MODES), "wsgi")
 SERVER_ROLE = _choice("SERVER_ROLE", modes.ROLES, "pages")
 SLOT = _choice("SLOT", ["blue", "green"], None)
 _random = "50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one)"
-SECRET_KEY = env.read(
-    "str", "SECRET_KEY", _random, validate=lambda key: len(key) >= 50 and len(set(key)) >= 5, secret=True
-)
+SECRET_KEY = env.read("str", "SECRET_KEY", _random, validate=is_random, secret=True)
 DEBUG = env.read("bool", "DEBUG", "1 or 0", False)
 PORT = _number("PORT", "a port number, 1 to 65535", 8000, most=65535)
 BIND_ADDRESS = env.read("str", "BIND_ADDRESS", "an address of this machine, such as 127.0.0.1", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""Pages that stay live: `register` a topic, `publish` each change, and build the page from `latest`. All of these can be
+"""Pages that stay live: `register` a topic, `publish` each change, build the page from `latest`. All of these can be
 imported before the applications are loaded."""
 
 from .topics import publish, register
