@@ -95,7 +95,7 @@ check_secret_files() {
 
 # Is .env understood as it was meant, and every name in it one that somebody reads?
 check_variables() {
-    local name said unread=''
+    local name said settings unread=''
     said=$(docker compose config --quiet 2>&1) || {
         broken "Compose does not understand the files: $(echo "$said" | tail -n 1)" 'Nothing starts.' 'correct what it names.'
         return 1
@@ -107,12 +107,14 @@ check_variables() {
                 "put the value that has it in single quotes."
             return 1 ;;
     esac
-    for name in $(sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p' .env | sort -u); do
-        grep -rqwF -e "$name" .env.example docker-compose*.yml docker wisheasy/settings.py 2>/dev/null || unread="$unread $name"
+    settings=$(find . -path ./kit -prune -o -path ./.venv -prune -o -path '*/settings*' -name '*.py' -print)
+    # A host that has only the image has none.
+    [ -z "$settings" ] || for name in $(docker/read_env --own); do
+        echo "$settings" | tr '\n' '\0' | xargs -0 grep -qwF -e "$name" docker-compose*.yml || unread="$unread $name"
     done
     if [ -n "$unread" ]; then
-        warn "Nobody reads$unread of .env" 'A name that is misspelt changes nothing, without a word.' \
-            'correct the name (.env.example has all of them), or remove the line.'
+        warn "No settings read$unread of .env" 'A misspelt name changes nothing, without a word.' \
+            'correct the name (.env.example has those of the stack), or remove the line. A name that a package reads is fine.'
     else
         fine 'every variable of .env is known'
     fi
@@ -144,19 +146,23 @@ check_secrets() {
     [ -n "$weak" ] || fine 'long enough, and none is an example'
 }
 
-check_permissions() {
+# The containers' own users read the files; it is the folder that keeps others out.
+check_readable() {
     local closed
+    closed=$(find secrets -mindepth 1 \( -type f ! -perm -004 -o -type d ! -perm -005 \) | head -n 1)
+    if [ -n "$closed" ]; then
+        broken "$closed cannot be read by the users of the containers" 'They do not start.' "chmod -R a+rX $closed"
+        return 1
+    fi
+}
+
+check_permissions() {
     if [ -n "$(git ls-files secrets 2>/dev/null)" ]; then
         broken 'secrets/ is in Git' 'Whoever gets the repository gets the secrets.' \
             'git rm -r --cached secrets, commit, and give every secret another value.'
         return
     fi
-    # The containers' own users read the files; it is the folder that keeps others out.
-    closed=$(find secrets -type f ! -perm -004 | head -n 1)
-    if [ -n "$closed" ]; then
-        broken "$closed cannot be read by the users of the containers" 'They do not start.' 'chmod 644 secrets/*'
-        return 1
-    elif [ -n "$(find secrets -maxdepth 0 \( -perm -001 -o -perm -010 \))" ]; then
+    if [ -n "$(find secrets -maxdepth 0 \( -perm -001 -o -perm -010 \))" ]; then
         warn 'Other users of this machine can enter secrets/' 'What is in it can sign in as anybody.' 'chmod 700 secrets'
     else
         fine 'nobody else can enter secrets/'
@@ -166,12 +172,14 @@ check_permissions() {
 # --- Mode ---
 
 check_mode() {
-    if [ -z "$1" ] || [ ! -f "nginx/upstreams/$1.conf" ]; then
-        broken "'$1' is no mode" 'SERVER_MODE decides which servers answer.' \
-            "say one of$(for file in nginx/upstreams/*.conf; do printf ' %s' "$(basename "$file" .conf)"; done)."
-        return 1
-    fi
-    fine "$1"
+    local modes
+    modes=$(sed -n '/^  web-blue:/,/profiles:/ { /profiles:/ { s/[][,]//g; s/.*profiles: //; s/blue-//g; p; }; }' docker-compose.yml)
+    case " $modes " in
+        *" ${1:-none} "*) fine "$1" ;;
+        *)
+            broken "'$1' is no mode" 'SERVER_MODE decides which servers answer.' "say one of $modes."
+            return 1 ;;
+    esac
 }
 
 # --- Address and ports ---
