@@ -3,7 +3,6 @@ import threading
 import pytest
 from django.db import connection
 from django.utils import timezone
-from pytest_django.asserts import assertContains
 
 from apps.wishes.models import Cheer, Wish
 
