@@ -50,7 +50,7 @@ def add(name: str) -> str:
         catalog = folder / "locale/ko/LC_MESSAGES/django.po"
         polib.pofile(catalog).save_as_mofile(catalog.with_suffix(".mo"))
     else:
-        shutil.rmtree(folder / "locale")
+        shutil.rmtree(folder / "locale", ignore_errors=True)
     for file, text in registered.items():
         file.write_text(text)
     subprocess.run([sys.executable, MANAGE, "makemigrations", name, "--verbosity", "0"], check=True)
