@@ -33,8 +33,8 @@ MIDDLEWARE = [
     # First, so that a probe is answered whatever its Host header and with no work done.
     "kit.ops.middleware.HealthMiddleware",
     # Outside of all that may answer or refuse a request, so that those answers have their headers too.
-    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     *STATIC_MIDDLEWARE,
@@ -79,6 +79,8 @@ STATICFILES_DIRS = [BASE_DIR / "wisheasy" / "static"]
 
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "accounts:sign_in"
+# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
+SIGN_UP_URL = "accounts:sign_up"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
