@@ -7,7 +7,7 @@ given = $(if $(filter command,$(origin $(1))),$($(1)))
 $(shell [ -x bin/venv ] || grep -rl '^#!' bin docker manage.py | xargs chmod +x)
 
 help: ## List these commands
-	@awk '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9 -]+:.*## / { split($$0, part, ":.*## "); printf "  make %-26s %s\n", part[1], part[2] }' Makefile
+	@awk '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9 -]+:.*## / { split($$0, part, ":.*## "); printf "  make %-26s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)
 
 ##@ Start here (no Docker, no services)
 
@@ -115,9 +115,10 @@ outdated: ## List newer versions, and what holds some of them back
 	@$(PYTHON) bin/lock --outdated
 
 update: ## Take over what the template has changed in its files since this clone: FROM=ADDRESS, or the remote template
-	@bin/update
+	@bin/venv
+	@$(PYTHON) bin/update
 
-rename: ## Make this clone yours: make rename NAME=shop (KEEP=wishes, CI=github or gitlab, LANGUAGES=en,ko)
-	@workshop/rename "$(call given,NAME)"
+.PHONY: help run-wsgi run-asgi dev app test lint format e2e check up-wsgi up-asgi up-hybrid dev-docker ps logs doctor shell manage down release rollback publish deploy backup backups restore psql redis-cli lock upgrade outdated update
 
-.PHONY: help run-wsgi run-asgi dev app test lint format e2e check up-wsgi up-asgi up-hybrid dev-docker ps logs doctor shell manage down release rollback publish deploy backup backups restore psql redis-cli lock upgrade outdated update rename
+# Targets of your own, in a file beside this one that ends in .mk: `make update` leaves it alone.
+-include *.mk
