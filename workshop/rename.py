@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """make rename NAME=shop: makes a clone of the template its owner's. `git reset --hard` takes it back until the commit.
 
 KEEP=wishes keeps the example, CI=gitlab or CI=github says what the address of `origin` does not, LANGUAGES=ko,en keeps
@@ -11,27 +10,14 @@ import os
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 os.chdir(Path(__file__).resolve().parent.parent)
 OLD, EXAMPLE = "wisheasy", "wishes"
 CI = {"github": ".github", "gitlab": ".gitlab-ci.yml"}
-# What PostgreSQL keeps for itself or takes in quotation marks only, as the name of a database or a role.
-POSTGRESQL = [
-    "all",
-    "any",
-    "default",
-    "group",
-    "order",
-    "postgres",
-    "public",
-    "table",
-    "template0",
-    "template1",
-    "user",
-]
+# What PostgreSQL keeps for itself, or takes in quotation marks only, as the name of a database or a role.
+POSTGRESQL = r"pg_.*|template[01]|all|any|default|group|order|postgres|public|table|user"
 update = runpy.run_path("bin/update")
 git = update["git"]
 
@@ -46,11 +32,8 @@ def remove(*paths: str) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def edit(path: str, *changes: tuple[str, str]) -> None:
-    text = Path(path).read_text()
-    for pattern, new in changes:
-        text = re.sub(pattern, new, text, flags=re.MULTILINE)
-    Path(path).write_text(text)
+def edit(path: str, pattern: str, new: str) -> None:
+    Path(path).write_text(re.sub(pattern, new, Path(path).read_text(), flags=re.MULTILINE))
 
 
 def put_name_in(path: Path, name: str) -> None:
@@ -66,18 +49,14 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     refuse_if(not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > 30, wrong)
     taken = keyword.iskeyword(name) or importlib.util.find_spec(name) or name in sys.stdlib_module_names
     refuse_if(taken or Path(name).exists(), f"NAME='{name}' is taken by Python, a package or a file: choose another.")
-    refuse_if(name in POSTGRESQL or name.startswith("pg_"), f"NAME='{name}' is PostgreSQL's own: choose another.")
+    refuse_if(re.fullmatch(POSTGRESQL, name), f"NAME='{name}' is PostgreSQL's own: choose another.")
     refuse_if(keep not in ("", EXAMPLE), f"KEEP='{keep}' is wrong: expected {EXAMPLE}.")
     origin = git("remote", "get-url", "origin", check=False)
     ci = ci or ("gitlab" if "gitlab" in origin else "github")
     refuse_if(ci not in CI, f"CI='{ci}' is wrong: expected {' or '.join(CI)}.")
-    refuse_if(
-        not Path(OLD).is_dir(), "This is renamed already: git reset --hard takes that back until it is committed."
-    )
     known = dict(re.findall(r'\("(\w+)", (_\("\w+"\))\)', Path(OLD, "settings.py").read_text()))
-    refuse_if(
-        set(languages) - set(known), f"LANGUAGES='{','.join(languages)}' is wrong: expected of {','.join(known)}."
-    )
+    unknown = ",".join(set(languages) - set(known))
+    refuse_if(unknown, f"LANGUAGES='{unknown}' is wrong: expected {' or '.join(known)}, with commas between them.")
     commit = update["find_commit"]("HEAD")
     refuse_if(not commit, "This is no Git checkout with a commit: git init, git add --all and git commit come first.")
     is_dirty = git("status", "--porcelain") and os.environ.get("FORCE") != "1"
@@ -88,22 +67,18 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     shutil.move("LICENSE", "kit/LICENSE")
     remove("workshop", ".ci", ".github/workflows/workshop.yml", "rename.mk", "README.ko.md")
     remove(*(path for provider, path in CI.items() if provider != ci))
-    edit("pyproject.toml", (r"^.*workshop.*\n", ""), (r'^description = ".*"', f'description = "{name}"'))
     entries = ", ".join(f'("{code}", {known[code]})' for code in languages)
-    default = (r"^LANGUAGE_CODE = .*", f'LANGUAGE_CODE = "{languages[0]}"')
-    edit(f"{OLD}/settings.py", (r"^LANGUAGES = .*", f"LANGUAGES = [{entries}]"), default)
+    edit(f"{OLD}/settings.py", r"^LANGUAGES = .*", f"LANGUAGES = [{entries}]")
+    edit(f"{OLD}/settings.py", r"^LANGUAGE_CODE = .*", f'LANGUAGE_CODE = "{languages[0]}"')
     remove(*(path for path in Path().glob("[!.]*/**/locale/*") if path.name not in languages))
     if keep != EXAMPLE:
         remove(f"apps/{EXAMPLE}")
         for file in ("settings.py", "urls.py"):
-            edit(f"{OLD}/{file}", (rf"^.*\bapps\.{EXAMPLE}\b.*\n", ""))
+            edit(f"{OLD}/{file}", rf"^.*\bapps\.{EXAMPLE}\b.*\n", "")
     listed = git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for path in filter(Path.is_file, map(Path, listed)):
         put_name_in(path, name)
     remove(OLD)
-    ruff = [sys.executable, "-m", "ruff"]
-    subprocess.run([*ruff, "check", "--quiet", "--fix-only", "--select", "I,RUF100", "."], check=False)
-    subprocess.run([*ruff, "format", "--quiet", "."], check=True)
     Path(".template").write_text(f"{OLD} {name} {commit}\n")
     git("add", "--all")
     # A history of one commit is the owner's own, with an `origin` of the owner's, unless it was cut.
@@ -113,5 +88,4 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    words = os.environ.get("LANGUAGES") or "en"
-    main(*sys.argv[1:2] or [""], os.environ.get("KEEP", ""), os.environ.get("CI", ""), words.split(","))
+    main(sys.argv[1], *map(os.environ.get, ("KEEP", "CI"), ("", "")), (os.environ.get("LANGUAGES") or "en").split(","))
