@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kit.environment import env
-from kit.serving import modes
+from kit.serving import modes, not_compared
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What the project writes when it runs without Docker: the SQLite file, collected static files, the secret key.
@@ -102,7 +102,7 @@ WEB_CONCURRENCY = env.read(
     "int", "WEB_CONCURRENCY", "a whole number of 1 or more", None, validate=lambda value: value >= 1
 )
 WEB_THREADS = env.read("int", "WEB_THREADS", "a whole number of 1 or more", None, validate=lambda value: value >= 1)
-STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False)
+STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False) or bool(not_compared())
 FORWARDED_ALLOW_IPS = env.read(
     "str",
     "FORWARDED_ALLOW_IPS",
@@ -195,6 +195,8 @@ SECURE_PERMISSIONS_POLICY = ", ".join(
         "storage-access", "usb", "window-management", "xr-spatial-tracking",
     ]
 )  # fmt: skip
+# Content-Security-Policy for the pages below a path, in place of SECURE_CSP's: {"/admin/": {"script-src": …}, …}.
+CSP_BY_PATH = {}
 # The same limit as Nginx's client_max_body_size, for where there is no Nginx.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

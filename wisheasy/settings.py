@@ -34,8 +34,8 @@ MIDDLEWARE = [
     # First, so that a probe is answered whatever its Host header and with no work done.
     "kit.ops.middleware.HealthMiddleware",
     # Outside of all that may answer or refuse a request, so that those answers have their headers too.
-    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     *STATIC_MIDDLEWARE,
