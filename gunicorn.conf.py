@@ -8,12 +8,13 @@ import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
+from django.conf import settings
 from gunicorn import glogging
 
-# The settings read the environment, and stop here, before any worker is forked, when something in it is wrong.
 from kit import logs
 from kit.serving import timeouts
-from wisheasy import settings
+
+# The settings are read here, before any worker is forked, and stop here when something in the environment is wrong.
 
 # Gunicorn wants a colon before the last part.
 wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))

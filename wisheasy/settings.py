@@ -131,4 +131,4 @@ SECURE_CSP = {
 }
 
 # The last line: stops with a sentence for each variable that is missing or wrong.
-env.stop_on_faults()
+env.seal()

@@ -226,7 +226,7 @@ BAD = {
         "drill",
     ),
     "can-not-be-built": (
-        lambda stack: stack.edit("wisheasy/settings.py", "env.stop_on_faults()", "raise SystemExit('drill')"),
+        lambda stack: stack.edit("wisheasy/settings.py", "env.seal()", "raise SystemExit('drill')"),
         "image",
         "drill",
     ),
