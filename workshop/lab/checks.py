@@ -8,7 +8,8 @@ def check_public_lab(app_configs, **kwargs):
         return []
     return [
         Warning(
-            f"The lab is served on {settings.SITE_URL}, which is public: everyone who finds /lab/ can keep the workers busy.",
+            f"The lab is served on {settings.SITE_URL}, which is public: everyone who finds /lab/ can keep the workers"
+            " busy.",
             hint="Serve wisheasy.settings, which is the project without the lab.",
             id="lab.W001",
         )

@@ -1,4 +1,4 @@
-"""What tests and drills ask for: a page with a form and a live list, and one view of each kind that a release could cut.
+"""What tests and drills ask for: a page with a form and a live list, and a view of each kind that a release could cut.
 
 Sync, but for the stream under ASGI: they talk to the database, and every mode can serve them.
 """
