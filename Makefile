@@ -96,10 +96,10 @@ ps: ## Show what serves, what a rollback leads to, and the containers
 	@docker/ps
 
 shell: ## Open a Python shell in the stack
-	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py shell
+	@docker/preflight && docker compose exec web-$$(docker/read_env SLOT) python manage.py shell
 
 manage: ## Run a management command in the stack: make manage CMD="createsuperuser"
-	@docker/preflight && docker compose exec web-$$(docker/setting SLOT) python manage.py $(CMD)
+	@docker/preflight && docker compose exec web-$$(docker/read_env SLOT) python manage.py $(CMD)
 
 psql: ## Open psql in the database that the stack uses
 	@docker/preflight secrets && docker compose --progress quiet run --rm --no-deps backup console

@@ -64,7 +64,7 @@ check_owner() {
 
 check_env_file() {
     local project
-    project=$(docker/setting COMPOSE_PROJECT_NAME)
+    project=$(docker/read_env COMPOSE_PROJECT_NAME)
     if [ ! -w . ]; then
         broken "$(pwd) cannot be written by $(id -un), so .env cannot be made there" 'The settings of the stack are in it.' \
             'clone into a folder of your own.'
@@ -184,8 +184,8 @@ host_of() {
 
 check_address() {
     local sites site port
-    sites=$(docker/setting SITE_URL)
-    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$(docker/setting HTTP_PORT)"; return; }
+    sites=$(docker/read_env SITE_URL)
+    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$(docker/read_env HTTP_PORT)"; return; }
     for site in ${sites//,/ }; do
         case $site in
             http://*/* | https://*/* | *@*) ;;
@@ -200,14 +200,14 @@ check_address() {
         localhost,http:* | 127.0.0.1,http:* | '[::1]',http:*)
             port=${site##*:}
             case $port in *[!0-9]*) port=80 ;; esac
-            if [ "$port" != "$(docker/setting HTTP_PORT)" ]; then
-                broken "SITE_URL=$site, but Nginx is published on port $(docker/setting HTTP_PORT)" \
+            if [ "$port" != "$(docker/read_env HTTP_PORT)" ]; then
+                broken "SITE_URL=$site, but Nginx is published on port $(docker/read_env HTTP_PORT)" \
                     'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
-                    "SITE_URL=http://$(host_of "$site"):$(docker/setting HTTP_PORT) in .env, or another HTTP_PORT."
+                    "SITE_URL=http://$(host_of "$site"):$(docker/read_env HTTP_PORT) in .env, or another HTTP_PORT."
                 return 1
             fi ;;
     esac
-    if [ "${site%%:*}" = https ] && [ "$(docker/setting ACME_DIRECTORY)" = off ] && [ -z "$(docker/setting TRUSTED_PROXIES)" ]; then
+    if [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
         warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES names nobody' \
             'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
             'TRUSTED_PROXIES=its network, in .env'
@@ -219,14 +219,14 @@ check_address() {
 # Takes the name of a variable, and an example.
 check_port() {
     local port
-    port=$(docker/setting "$1")
+    port=$(docker/read_env "$1")
     # There need not be one for https.
     [ "$1" = HTTP_PORT ] || [ -n "$port" ] || return 0
     case $port in '' | *[!0-9]*)
         broken "$1='$port' is wrong" 'Nginx is published on it.' "expected a port number such as $2."
         return 1 ;;
     esac
-    [ -z "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$(docker/setting COMPOSE_PROJECT_NAME)")" ] ||
+    [ -z "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$(docker/read_env COMPOSE_PROJECT_NAME)")" ] ||
         { fine "$port is Nginx's"; return; }
     # A connection that is accepted means that somebody listens.
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
@@ -240,7 +240,7 @@ check_port() {
 check_dns() {
     local site host addresses
     command -v getent >/dev/null || return 0
-    for site in $(docker/setting SITE_URL | tr , ' '); do
+    for site in $(docker/read_env SITE_URL | tr , ' '); do
         host=$(host_of "$site")
         case $host in localhost | \[* | *[0-9].[0-9]*) continue ;; esac
         addresses=$(getent ahosts "$host" | awk '!seen[$1]++ { printf "%s%s", separator, $1; separator = ", " }') || addresses=
@@ -269,7 +269,7 @@ check_cpus() {
     cpus=$(docker info --format '{{.NCPU}}')
     [ -n "$cpus" ] || return 0
     for name in $(grep -oE '\$\{[A-Z_]+_CPUS' docker-compose.yml | cut -c 3- | sort -u); do
-        wanted=$(docker/setting "$name")
+        wanted=$(docker/read_env "$name")
         if awk "BEGIN { exit !(${wanted:-0} > $cpus) }"; then
             broken "$name=$wanted is more than the $cpus that there are" 'Docker refuses to make the container.' "$name=$cpus in .env"
             return
@@ -284,10 +284,10 @@ check_memory() {
     there=$(docker info --format '{{.MemTotal}}')
     [ -n "$there" ] || return 0
     there=$(in_mb "$there")
-    [ "$(docker/setting SERVER_MODE)" != hybrid ] || servers=4
-    wanted=$((servers * $(in_mb "$(docker/setting WEB_MEMORY)")))
+    [ "$(docker/read_env SERVER_MODE)" != hybrid ] || servers=4
+    wanted=$((servers * $(in_mb "$(docker/read_env WEB_MEMORY)")))
     for name in NGINX_MEMORY WAITING_ROOM_MEMORY POSTGRES_MEMORY REDIS_MEMORY BACKUP_MEMORY; do
-        wanted=$((wanted + $(in_mb "$(docker/setting "$name")")))
+        wanted=$((wanted + $(in_mb "$(docker/read_env "$name")")))
     done
     free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
     if [ "${free:-1024}" -lt 256 ]; then

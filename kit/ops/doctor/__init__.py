@@ -21,13 +21,13 @@ PARTS: dict[str, dict[str, tuple[Check, tuple[str, ...]]]] = {
     },
     "visits": {
         "servers": (visits.check_servers, ()),
-        "edge": (visits.check_edge, ("servers",)),
-        "dependencies": (visits.check_dependencies, ("edge", "database", "redis")),
-        "page": (visits.check_page, ("edge", "database")),
-        "csrf": (visits.check_csrf, ("edge", "page")),
-        "websocket": (visits.check_websocket, ("edge", "database")),
-        "certificate": (visits.check_certificate, ("edge",)),
-        "public": (visits.check_public, ("edge",)),
+        "nginx": (visits.check_nginx, ("servers",)),
+        "dependencies": (visits.check_dependencies, ("nginx", "database", "redis")),
+        "page": (visits.check_page, ("nginx", "database")),
+        "csrf": (visits.check_csrf, ("nginx", "page")),
+        "websocket": (visits.check_websocket, ("nginx", "database")),
+        "certificate": (visits.check_certificate, ("nginx",)),
+        "public": (visits.check_public, ("nginx",)),
     },
 }
 

@@ -45,7 +45,7 @@ def check_servers() -> Iterator[Finding]:
     yield ok(f"{' and '.join(settings.SERVICES)} of {settings.SLOT} answer")
 
 
-def check_edge() -> Iterator[Finding]:
+def check_nginx() -> Iterator[Finding]:
     """Through Nginx: is it this slot that answers, in this mode, and does Django see what was asked?"""
     try:
         answer = Visitor(NGINX).ask(health.READY, **{health.PROOF_HEADER: health.proof()})

@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *, folder, **options):
         folder.mkdir(exist_ok=True)
-        for name, lines in {"visitors": visitors(), "site": site(), "stranger": stranger()}.items():
+        for name, lines in {"client_address": client_address(), "site": site(), "unknown_host": unknown_host()}.items():
             (folder / f"{name}.conf").write_text("".join(f"{line}\n" for line in lines))
 
 
@@ -29,7 +29,7 @@ def is_https():
     return urlsplit(settings.SITE_URL).scheme == "https"
 
 
-def visitors():
+def client_address():
     """For the http block: where they come from, by which scheme, and under which address they ought to be."""
     networks = settings.TRUSTED_PROXIES
     return [
@@ -75,7 +75,7 @@ def site():
     return [*names, "listen 8443 ssl;", *http3, hsts, "include snippets/certificate.conf;"]
 
 
-def stranger():
+def unknown_host():
     """For the server that everybody else gets: no certificate, so not even its names are told."""
     if not is_https():
         return keepalive()
