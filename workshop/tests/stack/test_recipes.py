@@ -59,7 +59,7 @@ class Elsewhere:
 def elsewhere(tmp_path_factory, gateway):
     given = issue(tmp_path_factory.mktemp("elsewhere") / "given", gateway)
     machine = Elsewhere(
-        f"wisheasy-elsewhere-{secrets.token_hex(4)}", gateway, free_port(), given / "ca.pem", secrets.token_hex(16)
+        f"wisheasy-e2e-elsewhere-{secrets.token_hex(4)}", gateway, free_port(), given / "ca.pem", secrets.token_hex(16)
     )
     run(
         "docker", "create", "--name", machine.container, "--env", f"POSTGRES_PASSWORD={secrets.token_hex(16)}",
@@ -121,7 +121,7 @@ class Managed(Clone):
 @pytest.fixture
 def managed(checkout, database, tmp_path):
     """A clone with the page's files in it. Nothing is started."""
-    clone = Managed(checkout, tmp_path / "managed", "wisheasy-managed")
+    clone = Managed(checkout, tmp_path / "managed", "wisheasy-e2e-managed")
     clone.run("docker/configure", "SERVER_MODE=asgi", "WEB_CONCURRENCY=2", "DATABASE_MAX_CONNECTIONS=50")
     clone.write("docker-compose.override.yml", blocks("managed-postgresql.md", "yaml")[0])
     clone.write("database-ca.pem", database.authority.read_text())
