@@ -239,10 +239,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"()": "kit.logs.formatter", "stream": "ext://sys.stderr"}},
-    "filters": {"without_traceback": {"()": "kit.logs.WithoutTraceback"}},
+    "filters": {"clean": {"()": "kit.logs.Clean"}, "short": {"()": "kit.logs.Clean", "traceback": False}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line"},
-        "short": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["without_traceback"]},
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["clean"]},
+        "short": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["short"]},
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
