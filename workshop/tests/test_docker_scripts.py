@@ -193,7 +193,7 @@ def test_configure_refuses_an_env_file_that_contradicts_a_secret(run, project):
 def test_a_setting_comes_from_the_shell_then_the_env_file_then_the_manual(run, project, shell, env_file, expected):
     if env_file:
         (project / ".env").write_text(env_file)
-    assert run("docker/setting", "HTTP_PORT", **shell).stdout == expected + "\n"
+    assert run("docker/read_env", "HTTP_PORT", **shell).stdout == expected + "\n"
 
 
 @pytest.fixture
