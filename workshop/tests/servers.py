@@ -46,17 +46,27 @@ class Server:
         with self.client() as client:
             yield Member(client)
 
+    @contextmanager
+    def poster(self):
+        with self.client() as client:
+            yield Poster(client)
+
     def last_lines(self) -> str:
         """The end of its log: a test that fails shows it (conftest.py)."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:]) if self.log else ""
 
 
 class Member:
-    """Somebody who has just signed up, as a browser without JavaScript does it."""
+    """A new account, which signs up as a browser without JavaScript does."""
+
+    prefix = "member"
 
     def __init__(self, client: httpx.Client):
         self.client = client
-        self.name = f"member-{secrets.token_hex(6)}"
+        self.name = f"{self.prefix}-{secrets.token_hex(6)}"
+        self.enter()
+
+    def enter(self) -> None:
         self.send(
             "/accounts/sign-up",
             {"username": self.name, "password1": PASSWORD, "password2": PASSWORD},
@@ -67,17 +77,23 @@ class Member:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.client.get(page).text)[1]
         return self.client.post(path, data={**(data or {}), "csrfmiddlewaretoken": token}, follow_redirects=True)
 
-    # only with wishes
-    def wish(self, text: str) -> int:
-        """Post a wish and return its number."""
-        response = self.send("/wishes/", {"text": text})
+    def post(self, text: str) -> int:
+        """Post a text on the page of the probe and return its number."""
+        response = self.send("/probe/", {"text": text}, page="/probe/")
         assert response.status_code == 200, response.text
         # The newest is the first.
-        number = re.search(r'id="wish-(\d+)"', response.text)
+        number = re.search(r'id="post-(\d+)"', response.text)
         assert text in response.text
         return int(number[1])
 
-    # end of wishes
+
+class Poster(Member):
+    """A member who signs in by the form of the probe, whatever pages for accounts the project has."""
+
+    prefix = "probe"
+
+    def enter(self) -> None:
+        self.send("/probe/sign-in", {"name": self.name}, page="/probe/").raise_for_status()
 
 
 def copy_of_the_clone(folder: Path) -> Path:

@@ -10,8 +10,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 @pytest.fixture(scope="module", params=EMBEDDED_MODES)
 def lab(request, tmp_path_factory):
-    """The project with LAB=1, in each mode that needs no Docker."""
-    with serve(request.param, tmp_path_factory.mktemp(f"lab-{request.param}"), LAB="1") as server:
+    """The project with the lab, in each mode that needs no Docker."""
+    with serve(
+        request.param, tmp_path_factory.mktemp(f"lab-{request.param}"), DJANGO_SETTINGS_MODULE="workshop.lab.settings"
+    ) as server:
         yield server
 
 

@@ -11,24 +11,26 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import sync_playwright
+from websockets.sync.client import ClientConnection, connect
 
 from kit.serving.modes import MODES
-from workshop.tests.servers import ROOT, Server, copy_of_the_clone, free_port
+from workshop.tests.copies import copy_with_the_probe
+from workshop.tests.servers import ROOT, Server, free_port
 
 
 class Stack(Server):
     project: str | None = "wisheasy-e2e"
     """None: the one that .env says."""
-    topic = "wishes"  # only with wishes
+    topic = "probe"
 
     def __init__(self, folder: Path):
         self.port = free_port()
         super().__init__(mode="", url=f"http://127.0.0.1:{self.port}")
         self.folder = folder
-        # only with wishes
-        # Every wish that a test was told is saved: its number and text.
-        self.wishes: dict[int, str] = {}
-        # end of wishes
+        # Every post that a test was told is saved: its number and text.
+        self.posts: dict[int, str] = {}
+        # A WebSocket without news since then: opened at once, so that what asks about it need not wait.
+        self.silent: tuple[ClientConnection, float] | None = None
 
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None, **variables: str
@@ -72,7 +74,8 @@ class Stack(Server):
         while time.monotonic() - begin < limit:
             try:
                 if all(
-                    httpx.get(f"{self.url}{path}", timeout=5).status_code == 200 for path in ("/healthz/ready", "/")
+                    httpx.get(f"{self.url}{path}", timeout=5).status_code == 200
+                    for path in ("/healthz/ready", "/probe/")
                 ):
                     return time.monotonic() - begin
             except httpx.TransportError:
@@ -80,20 +83,17 @@ class Stack(Server):
             time.sleep(0.1)
         raise AssertionError(f"Not ready within {limit} s:\n{self.compose('logs', '--tail', '50').stdout}")
 
-    # only with wishes
     def post(self, text: str) -> int:
-        """Post a wish as somebody new; its number."""
-        with self.member() as member:
-            number = member.wish(text)
-        self.wishes[number] = text
+        """Post a text in a new session; its number."""
+        with self.poster() as poster:
+            number = poster.post(text)
+        self.posts[number] = text
         return number
 
-    def assert_no_wish_is_lost(self) -> None:
-        changes = httpx.get(f"{self.url}/live/wishes/changes?after=0", timeout=10).json()["changes"]
+    def assert_no_post_is_lost(self) -> None:
+        changes = httpx.get(f"{self.url}/live/probe/changes?after=0", timeout=10).json()["changes"]
         html = {int(change["id"]): change["html"] for change in changes}
-        assert [number for number, text in self.wishes.items() if text not in (html.get(number) or "")] == []
-
-    # end of wishes
+        assert [number for number, text in self.posts.items() if text not in (html.get(number) or "")] == []
 
 
 class Loopback(httpx.HTTPTransport):
@@ -159,7 +159,7 @@ def gateway():
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    return copy_of_the_clone(tmp_path_factory.mktemp("stack") / "wisheasy")
+    return copy_with_the_probe(tmp_path_factory.mktemp("stack") / "wisheasy")
 
 
 @pytest.fixture(scope="session")
@@ -174,7 +174,9 @@ def stopped_stack(checkout):
 @pytest.fixture(scope="session", params=MODES)
 def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
-    assert last_line == f"wisheasy is up in {request.param} mode: http://localhost:{stopped_stack.port}"
+    assert last_line == f"{stopped_stack.project} is up in {request.param} mode: http://localhost:{stopped_stack.port}"
+    if request.param == "asgi":
+        stopped_stack.silent = connect(stopped_stack.socket_url(topic="notes"), ping_interval=None), time.monotonic()
     return stopped_stack
 
 

@@ -17,7 +17,7 @@ ROWS = 1000
 
 
 class Backups(Stack):
-    project = "wisheasy-backups"
+    project = "wisheasy-e2e-backups"
 
     def compose(self, *command, **options):
         return self.run("docker", "compose", "--progress", "quiet", *command, **options)

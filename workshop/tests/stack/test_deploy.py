@@ -93,7 +93,7 @@ def images(checkout, registry, tmp_path_factory):
 class Host(Stack):
     """A machine that has Docker, an SSH server and an empty home. What CI knows of it is in `variables`."""
 
-    project = "wisheasy-deploy"
+    project = "wisheasy-e2e-deploy"
 
     def __init__(self, home: Path):
         super().__init__(home / "site")

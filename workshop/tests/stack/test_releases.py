@@ -21,11 +21,13 @@ ROUNDS = int(os.environ.get("DRILL_ROUNDS", "1"))
 # Seconds in which a live page has to be back. On a machine with nothing else to do none took half of it.
 BACK_WITHIN = 5
 READY_AGAIN_WITHIN = 15
+# What a version is told apart by.
+PAGE = "workshop/probe/templates/probe/page.html"
 QUIET = 8
 
 
 class Drilled(Stack):
-    project = "wisheasy-drill"
+    project = "wisheasy-e2e-drill"
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.folder / name
@@ -35,7 +37,7 @@ class Drilled(Stack):
     def restore(self, original: Path) -> None:
         """Make the checkout what it was, but for .env."""
         (self.folder / "docker-compose.override.yml").unlink(missing_ok=True)
-        for name in ("apps", "kit", "wisheasy"):
+        for name in ("apps", "kit", "wisheasy", "workshop"):
             shutil.rmtree(self.folder / name)
             shutil.copytree(original / name, self.folder / name)
 
@@ -82,17 +84,15 @@ def assert_nothing_failed(load, report):
     load.wait_until_shown()
 
 
-# only with wishes
-def assert_no_wish_is_lost_or_doubled(stack, load):
+def assert_no_post_is_lost_or_doubled(stack, load):
     # First: they go on posting.
     acknowledged = set(load.acknowledged())
-    query = "SELECT text FROM wishes_wish WHERE text LIKE 'load-%'"
+    query = "SELECT text FROM probe_post WHERE text LIKE 'load-%'"
     texts = stack.compose("exec", "-T", "postgres", "psql", "-U", "wisheasy", "-At", "-c", query).stdout.split()
     assert sorted(set(texts)) == sorted(texts)
     assert acknowledged <= set(texts)
 
 
-# end of wishes
 def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
     quiet = load.begin()
     time.sleep(QUIET)
@@ -110,7 +110,7 @@ def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
         figures.append(f"{before[1]} to {mode} in {seconds:.1f} s: {report}")
         assert_nothing_failed(load, report)
         assert max(report.gaps, default=0) <= BACK_WITHIN
-    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+    assert_no_post_is_lost_or_doubled(asgi, load)
     # An office with 200 live pages meets no limit, even when all of them come back at once.
     assert '"status":429' not in asgi.compose("logs", "nginx").stdout
 
@@ -118,9 +118,9 @@ def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
 def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for(asgi, load, figures):
     for number in range(1, ROUNDS + 1):
         asgi.edit(
-            "wisheasy/templates/base.html",
-            "{% block content %}",
-            f"<!-- version {number} -->{{% block content %}}",
+            PAGE,
+            "<main>",
+            f"<!-- version {number} --><main>",
         )
         for command in ("release", "rollback", "rollback"):
             before = asgi.serves()
@@ -132,12 +132,12 @@ def test_a_release_and_a_rollback_fail_no_request_and_show_the_version_asked_for
             figures.append(f"{command} in {seconds:.1f} s: {report}")
             assert_nothing_failed(load, report)
             assert max(report.gaps, default=0) <= BACK_WITHIN
-        assert f"version {number} " in httpx.get(asgi.url).text
+        assert f"version {number} " in httpx.get(f"{asgi.url}/probe/").text
         slot, _ = asgi.serves()
         shown = asgi.run("make", "ps").stdout
         assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
         assert re.search(r"^(blue|green): a rollback leads here, asgi mode, version ", shown, re.MULTILINE)
-    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+    assert_no_post_is_lost_or_doubled(asgi, load)
 
 
 # What somebody adds that is there once for each slot, as docs/recipes/background-worker.md does.
@@ -175,13 +175,13 @@ MIGRATION = """from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("live", "{last}")]
+    dependencies = [("probe", "{last}")]
     operations = [{operation}]
 """
 
 
 def add_migration(stack, operation):
-    folder = stack.folder / "kit/live/migrations"
+    folder = stack.folder / "workshop/probe/migrations"
     last = max(path.stem for path in folder.glob("0*.py"))
     (folder / "9999_drill.py").write_text(MIGRATION.format(last=last, operation=operation))
 
@@ -202,9 +202,7 @@ def fill_the_disk(stack):
 BAD = {
     "has-no-room-for-its-backup": (fill_the_disk, "backup", "are free where backups lie"),
     "crashes-at-start": (
-        lambda stack: stack.edit(
-            "wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n"
-        ),
+        lambda stack: stack.edit("workshop/lab/asgi.py", "import os\n", "import os\nraise RuntimeError('drill')\n"),
         "start",
         "drill",
     ),
@@ -226,7 +224,9 @@ BAD = {
         "drill",
     ),
     "can-not-be-built": (
-        lambda stack: stack.edit("wisheasy/settings.py", "env.seal()", "raise SystemExit('drill')"),
+        lambda stack: stack.edit(
+            "workshop/probe/settings.py", "ROOT_URLCONF", "raise SystemExit('drill')\nROOT_URLCONF"
+        ),
         "image",
         "drill",
     ),
@@ -236,24 +236,22 @@ BAD = {
         "division by zero",
     ),
     "drops-a-column": (
-        lambda stack: add_migration(stack, 'migrations.RemoveField("change", "position")'),
+        lambda stack: add_migration(stack, 'migrations.RemoveField("post", "text")'),
         "safety",
-        "live.9999_drill (DROPPING columns of live_change)",
+        "probe.9999_drill (DROPPING columns of probe_post)",
     ),
     "renames-a-column": (
-        lambda stack: add_migration(stack, 'migrations.RenameField("change", "position", "name")'),
+        lambda stack: add_migration(stack, 'migrations.RenameField("post", "text", "name")'),
         "safety",
         "RENAMING columns",
     ),
     "adds-a-column-that-must-be-filled": (
-        lambda stack: add_migration(stack, 'migrations.AddField("change", "drill", models.TextField(default="x"))'),
+        lambda stack: add_migration(stack, 'migrations.AddField("post", "drill", models.TextField(default="x"))'),
         "safety",
         "NOT NULL constraint on columns",
     ),
     "locks-a-table": (
-        lambda stack: add_migration(
-            stack, 'migrations.AddIndex("change", models.Index(fields=["position"], name="drill"))'
-        ),
+        lambda stack: add_migration(stack, 'migrations.AddIndex("post", models.Index(fields=["text"], name="drill"))'),
         "safety",
         "CREATE INDEX locks table",
     ),
@@ -280,8 +278,8 @@ def test_a_release_that_fails_leaves_the_version_before_serving(asgi, load, figu
 
 
 SAFE = """
-        migrations.AddField("change", "drill_null", models.TextField(null=True)),
-        migrations.AddField("change", "drill_default", models.TextField(db_default="x", default="x")),
+        migrations.AddField("post", "drill_null", models.TextField(null=True)),
+        migrations.AddField("post", "drill_default", models.TextField(db_default="x", default="x")),
         migrations.CreateModel("Drill", [("id", models.BigAutoField(primary_key=True)), ("text", models.TextField())]),
         migrations.AddIndex("drill", models.Index(fields=["text"], name="drill")),
     """
@@ -293,12 +291,12 @@ def test_a_release_with_migrations_that_the_running_version_can_live_with_passes
     result = asgi.run("make", "release", check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert_nothing_failed(load, report)
-    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "live", "0001")
+    asgi.compose("exec", "-T", *asgi.serving(), "python", "manage.py", "migrate", "probe", "0001")
 
 
 def test_after_a_failed_release_a_rollback_still_leads_to_the_version_before(asgi, load):
     asgi.run("make", "release")
-    asgi.edit("wisheasy/asgi.py", "import asyncio\n", "import asyncio\nraise RuntimeError('drill')\n")
+    asgi.edit("workshop/lab/asgi.py", "import os\n", "import os\nraise RuntimeError('drill')\n")
     slot, _ = asgi.serves()
     report = load.begin()
     assert asgi.run("make", "release", check=False, READY_WITHIN="15").returncode != 0
@@ -345,7 +343,7 @@ def test_after_an_accident_the_stack_is_ready_again_by_itself(asgi, load, figure
     assert seconds <= READY_AGAIN_WITHIN
     assert [failure for failure in report.failures if not any(kind in failure for kind in may_fail)] == []
     assert_nothing_failed(load, after)
-    assert_no_wish_is_lost_or_doubled(asgi, load)  # only with wishes
+    assert_no_post_is_lost_or_doubled(asgi, load)
 
 
 # Until a slot is touched, one release after the other is killed, each at a later step; from then on each is finished.
@@ -359,14 +357,14 @@ KILLED_AT = [
 def test_a_release_that_is_killed_is_finished_by_the_next(asgi, load, figures, steps):
     # Something new in the image, or there would be nothing to back up and to migrate.
     name = "-".join(steps)
-    asgi.edit("wisheasy/templates/base.html", "{% block content %}", f"<!-- {name} -->{{% block content %}}")
+    asgi.edit(PAGE, "<main>", f"<!-- {name} --><main>")
     report = load.begin()
     for step in steps:
         kill_release(asgi, step)
     result, seconds = asgi.timed("make", "release")
     assert result.returncode == 0, result.stdout + result.stderr
     figures.append(f"killed at {', '.join(steps)}, then released in {seconds:.1f} s: {report}")
-    assert f"<!-- {name} -->" in httpx.get(asgi.url).text
+    assert f"<!-- {name} -->" in httpx.get(f"{asgi.url}/probe/").text
     assert len(asgi.serving()) == 1
     assert_nothing_failed(load, report)
 

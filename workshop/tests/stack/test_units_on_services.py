@@ -14,7 +14,7 @@ from workshop.tests.servers import ROOT, free_port
 IGNORED = [
     f"--ignore=apps/{path}"
     for path in (
-        "lab",  # only with lab
+        "lab",
         "live/tests/test_transports.py",
         "ops/tests/test_proof.py",
         "ops/tests/test_visits.py",
