@@ -1,6 +1,7 @@
 """The stack on a real Docker Engine: started from a fresh copy of the repository, as a new user does, and switched from
 mode to mode while it runs. The same tests run in each mode."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ class Stack(Server):
         self.folder = folder
         # Every post that a test was told is saved: its number and text.
         self.posts: dict[int, str] = {}
+        self.open = contextlib.ExitStack()
         # A WebSocket without news since then: opened at once, so that what asks about it need not wait.
         self.silent: tuple[ClientConnection, float] | None = None
 
@@ -166,6 +168,7 @@ def checkout(tmp_path_factory):
 def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
+    stack.open.close()
     stack.compose(
         "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, **PLACEHOLDERS
     )  # fmt: skip
@@ -176,7 +179,9 @@ def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
     assert last_line == f"{stopped_stack.project} is up in {request.param} mode: http://localhost:{stopped_stack.port}"
     if request.param == "asgi":
-        stopped_stack.silent = connect(stopped_stack.socket_url(topic="notes"), ping_interval=None), time.monotonic()
+        address = stopped_stack.socket_url(topic="notes")
+        silent = stopped_stack.open.enter_context(connect(address, ping_interval=None))
+        stopped_stack.silent = silent, time.monotonic()
     return stopped_stack
 
 
