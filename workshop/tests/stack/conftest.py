@@ -34,16 +34,17 @@ class Stack(Server):
         # A WebSocket without news since then: opened at once, so that what asks about it need not wait.
         self.silent: tuple[ClientConnection, float] | None = None
 
+    @property
+    def environment(self) -> dict[str, str]:
+        named = {"COMPOSE_PROJECT_NAME": self.project} if self.project else {}
+        return {**BASE, "HTTP_PORT": str(self.port), **named}
+
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess:
-        environment = {"HTTP_PORT": str(self.port), **variables}
-        if self.project:
-            environment.setdefault("COMPOSE_PROJECT_NAME", self.project)
-        environment = {**{name: value for name, value in BASE.items() if name not in environment}, **environment}
         result = subprocess.run(
-            command,
-            cwd=self.folder, env=environment, input=stdin, capture_output=True, text=True, timeout=900, check=False,
+            command, cwd=self.folder, env={**self.environment, **variables}, input=stdin,
+            capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         if check:
             assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
@@ -51,6 +52,12 @@ class Stack(Server):
 
     def compose(self, *command: str, **options) -> subprocess.CompletedProcess:
         return self.run("docker", "compose", *command, **options)
+
+    def remove(self) -> None:
+        """Its containers, networks and volumes."""
+        options = ["--volumes", "--remove-orphans", "--timeout", "5"]
+        # So that Compose can read its file even where .env was never made.
+        self.compose("--profile", "*", "down", *options, check=False, SERVER_MODE="wsgi")
 
     def up(self, mode: str) -> str:
         """Start or switch the stack; the last line that the command prints."""
@@ -131,25 +138,18 @@ def eventually(condition, within=15):
     return value
 
 
-class Clone(Stack):
+class Machine(Stack):
     """Another machine: a clone of its own, whose project has this name."""
 
-    def __init__(self, checkout: Path, folder: Path, project: str):
+    def __init__(self, checkout: Path, folder: Path, project: str | None = None):
         shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
         super().__init__(folder)
-        self.project = project
+        self.project = project or type(self).project
 
     def write(self, name: str, text: str) -> None:
         """A file that containers may read."""
         (self.folder / name).write_text(text)
         (self.folder / name).chmod(0o644)
-
-    def down(self) -> None:
-        self.compose("--profile", "*", "down", "--volumes", "--timeout", "1", check=False, **PLACEHOLDERS)
-
-
-# So that Compose can read its file even where .env was never made.
-PLACEHOLDERS = {"SERVER_MODE": "wsgi"}
 
 
 @pytest.fixture(scope="session")
@@ -169,9 +169,7 @@ def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
     stack.open.close()
-    stack.compose(
-        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, **PLACEHOLDERS
-    )  # fmt: skip
+    stack.remove()
 
 
 @pytest.fixture(scope="session", params=MODES)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .conftest import BASE, PLACEHOLDERS, Stack
+from .conftest import Machine
 from .load import Load
 from .test_failures import kill_a_worker
 
@@ -26,7 +26,7 @@ PAGE = "workshop/probe/templates/probe/page.html"
 QUIET = 5
 
 
-class Drilled(Stack):
+class Drilled(Machine):
     project = "wisheasy-e2e-drill"
 
     def edit(self, name: str, old: str, new: str) -> None:
@@ -54,13 +54,12 @@ class Drilled(Stack):
 @pytest.fixture(scope="module")
 def drilled(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("drill") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", "secrets", ".release.lock"))
-    stack = Drilled(folder)
+    stack = Drilled(checkout, folder)
     try:
         stack.up("asgi")
         yield stack
     finally:
-        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+        stack.remove()
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +356,7 @@ def kill_release(stack, step):
     with subprocess.Popen(
         ["docker/release"],
         cwd=stack.folder,
-        env={**BASE, "COMPOSE_PROJECT_NAME": stack.project, "HTTP_PORT": str(stack.port)},
+        env=stack.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
@@ -372,11 +371,10 @@ def kill_release(stack, step):
 
 def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, load):
     report = load.begin()
-    environment = {**BASE, "COMPOSE_PROJECT_NAME": asgi.project, "HTTP_PORT": str(asgi.port)}
     first = subprocess.Popen(
         ["make", "release"],
         cwd=asgi.folder,
-        env=environment,
+        env=asgi.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
