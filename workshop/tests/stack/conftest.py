@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
 from kit.serving.modes import MODES
@@ -221,24 +220,13 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(figure)
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    # As root, in a container or a CI machine, Chromium has no sandbox; and it need not look for its maker's servers.
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def new_page(chromium, stack, request):
+def new_page(browser, stack, request):
     """Open pages, each of a visitor of its own; they are closed in the end. If the test fails, pictures show them."""
     contexts = []
 
     def open_page(path="/", **options):
-        context = chromium.new_context(base_url=f"http://localhost:{stack.port}", **options)
+        context = browser.new_context(base_url=f"http://localhost:{stack.port}", **options)
         contexts.append(context)
         page = context.new_page()
         page.goto(path)
