@@ -60,11 +60,11 @@ class Logger(glogging.Logger):
     def setup(self, cfg):
         super().setup(cfg)
         self.error_log.addFilter(between_requests)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(logs.formatter(handler.stream))
-        for handler in self.access_log.handlers:
-            # A line of these has its own time in it.
-            handler.setFormatter(logs.formatter(handler.stream, plain="%(message)s"))
+        # A line of the access log has its own time in it.
+        for logger, plain in ((self.error_log, logs.PLAIN), (self.access_log, "%(message)s")):
+            for handler in logger.handlers:
+                handler.addFilter(logs.Clean())
+                handler.setFormatter(logs.formatter(handler.stream, plain))
 
 
 logger_class = Logger

@@ -132,7 +132,7 @@ def test_a_secret_that_may_not_be_read_is_a_sentence(env, tmp_path):
 )
 def test_a_value_that_is_missing_fails_nothing_before_the_end_of_the_settings(env, parser, use):
     use(env.read(parser, "SHOP_THING", "a thing"))
-    with pytest.raises(SystemExit, match="SHOP_THING is missing: expected a thing."):
+    with pytest.raises(SystemExit, match="SHOP_THING is missing: expected a thing"):
         env.seal()
 
 
