@@ -1,5 +1,5 @@
-# One image for all modes: both servers, and what Nginx is to read and to serve (docker/nginx_files), so that code, static files
-# and the configuration of Nginx always belong together.
+# One image for all modes: both servers, and what Nginx reads and serves (docker/nginx_files), so that code, static files and
+# the configuration of Nginx always belong together.
 ARG PYTHON_VERSION=3.13
 
 # The locked packages in a virtual environment, byte-compiled because the root will be read-only. pip stays here.
@@ -40,7 +40,6 @@ COPY nginx nginx
 COPY docker/nginx_files docker/
 # What a host releases this image with; docker/deploy_on_host takes it from here.
 COPY Makefile docker-compose.yml .env.example /host/
-COPY nginx/upstreams /host/nginx/upstreams
 COPY docker /host/docker
 # The volumes that are mounted there take their owner from here.
 RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /srv/nginx /certificates

@@ -4,6 +4,7 @@
 # shellcheck shell=bash disable=SC2154
 
 project=$(docker/read_env COMPOSE_PROJECT_NAME)
+nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
 # Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
 # nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
 idle_visitors=4
@@ -87,7 +88,8 @@ mode_of() {
 # runs_with_other_settings SERVICE: than docker-compose.yml and .env say now?
 runs_with_other_settings() {
     local wanted
-    wanted=$(docker compose config --hash "$1" | cut -d ' ' -f 2)
+    # Twice, because the hash that `up` keeps is of values, and the first call does not read them from env_file yet.
+    wanted=$(docker compose config | docker compose --file - config --hash "$1" | cut -d ' ' -f 2)
     [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$1")")" != "$wanted" ]
 }
 
@@ -113,7 +115,7 @@ linked() {
     if [ -n "$nginx" ]; then
         docker exec "$nginx" readlink "/srv/nginx/$1" || true
     elif docker volume inspect "${project}_nginx" >/dev/null 2>&1; then
-        run_closed --volume "${project}_nginx:/srv/nginx:ro" --user 101:101 --entrypoint readlink nginx:1.30 "/srv/nginx/$1" || true
+        run_closed --volume "${project}_nginx:/srv/nginx:ro" --user 101:101 --entrypoint readlink "$nginx_image" "/srv/nginx/$1" || true
     fi
 }
 
@@ -126,6 +128,13 @@ nginx_files() {
 }
 
 reload() { quietly docker exec "$(of nginx running)" nginx -c /srv/nginx/current/nginx.conf -s reload; }
+
+# nginx_accepts [OPTION…]: the configuration that the image of SLOT brings, nginx/site.d included?
+nginx_accepts() {
+    docker compose --progress quiet run --rm --no-deps -T "$@" nginx-files docker/nginx_files print |
+        run_closed --interactive --user 101:101 --tmpfs /tmp --volume "$PWD/docker/serve_nginx:/serve_nginx:ro" \
+            --entrypoint /serve_nginx "$nginx_image" test
+}
 
 # introduce SLOT: Nginx learns who its servers are and reaches them; visitors are sent on to the other one.
 introduce() {

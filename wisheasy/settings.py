@@ -78,6 +78,8 @@ STATICFILES_DIRS = [BASE_DIR / "wisheasy" / "static"]
 
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "accounts:sign_in"
+# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
+SIGN_UP_URL = "accounts:sign_up"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
