@@ -1,5 +1,5 @@
-# One image for all modes: both servers, and what Nginx is to read and to serve (docker/edge), so that code, static files
-# and the configuration of the edge always belong together.
+# One image for all modes: both servers, and what Nginx reads and serves (docker/nginx_files), so that code, static files and
+# the configuration of Nginx always belong together.
 ARG PYTHON_VERSION=3.13
 
 # The locked packages in a virtual environment, byte-compiled because the root will be read-only. pip stays here.
@@ -37,15 +37,14 @@ RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
 FROM project
 COPY --from=static /app/var/static var/static
 COPY nginx nginx
-COPY docker/edge docker/
-# What a host releases this image with; docker/receive takes it from here.
+COPY docker/nginx_files docker/
+# What a host releases this image with; docker/deploy_on_host takes it from here.
 COPY Makefile docker-compose.yml .env.example /host/
-COPY nginx/upstreams /host/nginx/upstreams
 COPY docker /host/docker
 # The volumes that are mounted there take their owner from here.
-RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /edge /certificates
+RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /srv/nginx /certificates
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "kit.serving"]
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="wisheasy" org.opencontainers.image.revision=$REVISION
+ARG REVISION=unknown TITLE=unknown
+LABEL org.opencontainers.image.title=$TITLE org.opencontainers.image.revision=$REVISION

@@ -215,7 +215,7 @@ def main() -> None:
     refuse_examples(without)
     others = other_words(old)
     refuse_places(new, word(old), others)
-    project = run("docker/setting", "COMPOSE_PROJECT_NAME").strip()
+    project = run("docker/read_env", "COMPOSE_PROJECT_NAME").strip()
 
     for name in without:
         print(f"Taking {name} out …", flush=True)

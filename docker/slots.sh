@@ -3,7 +3,8 @@
 # Who includes it says in `mode` which one it is about to start.
 # shellcheck shell=bash disable=SC2154
 
-project=$(docker/setting COMPOSE_PROJECT_NAME)
+project=$(docker/read_env COMPOSE_PROJECT_NAME)
+nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
 # Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
 # nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
 idle_visitors=4
@@ -50,7 +51,7 @@ finish() {
 now() { date +%s.%N; }
 
 # Is the site served by https?
-is_https() { case $(docker/setting SITE_URL) in https://*) ;; *) return 1 ;; esac; }
+is_https() { case $(docker/read_env SITE_URL) in https://*) ;; *) return 1 ;; esac; }
 
 # The site's own address, of those that SITE_URL names.
 site() { docker exec "$(of "web-$1")" printenv SITE_URL | cut -d , -f 1; }
@@ -87,7 +88,8 @@ mode_of() {
 # runs_with_other_settings SERVICE: than docker-compose.yml and .env say now?
 runs_with_other_settings() {
     local wanted
-    wanted=$(docker compose config --hash "$1" | cut -d ' ' -f 2)
+    # Twice, because the hash that `up` keeps is of values, and the first call does not read them from env_file yet.
+    wanted=$(docker compose config | docker compose --file - config --hash "$1" | cut -d ' ' -f 2)
     [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$1")")" != "$wanted" ]
 }
 
@@ -106,33 +108,40 @@ run_closed() {
         --memory 256m "$@"
 }
 
-# The folder of /edge to which the link `current` or `previous` leads; empty where there is none.
+# The folder of /srv/nginx to which the link `current` or `previous` leads; empty where there is none.
 linked() {
     local nginx
     nginx=$(of nginx running)
     if [ -n "$nginx" ]; then
-        docker exec "$nginx" readlink "/edge/$1" || true
-    elif docker volume inspect "${project}_edge" >/dev/null 2>&1; then
-        run_closed --volume "${project}_edge:/edge:ro" --user 101:101 --entrypoint readlink nginx:1.30 "/edge/$1" || true
+        docker exec "$nginx" readlink "/srv/nginx/$1" || true
+    elif docker volume inspect "${project}_nginx" >/dev/null 2>&1; then
+        run_closed --volume "${project}_nginx:/srv/nginx:ro" --user 101:101 --entrypoint readlink "$nginx_image" "/srv/nginx/$1" || true
     fi
 }
 
 # --- Nginx ---
 
-# edge SLOT VERB: docker/edge, with the image of that slot; to publish takes the settings as well.
-edge() {
-    quietly run_closed --volume "${project}_edge:/edge" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
-        "$project:$1" docker/edge "$2"
+# nginx_files SLOT VERB: docker/nginx_files, with the image of that slot; to publish takes the settings as well.
+nginx_files() {
+    quietly run_closed --volume "${project}_nginx:/srv/nginx" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
+        "$project:$1" docker/nginx_files "$2"
 }
 
-reload() { quietly docker exec "$(of nginx running)" nginx -c /edge/current/nginx.conf -s reload; }
+reload() { quietly docker exec "$(of nginx running)" nginx -c /srv/nginx/current/nginx.conf -s reload; }
+
+# nginx_accepts [OPTION…]: the configuration that the image of SLOT brings, nginx/site.d included?
+nginx_accepts() {
+    docker compose --progress quiet run --rm --no-deps -T "$@" nginx-files docker/nginx_files print |
+        run_closed --interactive --user 101:101 --tmpfs /tmp --volume "$PWD/docker/serve_nginx:/serve_nginx:ro" \
+            --entrypoint /serve_nginx "$nginx_image" test
+}
 
 # introduce SLOT: Nginx learns who its servers are and reaches them; visitors are sent on to the other one.
 introduce() {
     local nginx
     nginx=$(of nginx running)
-    quietly docker exec "$nginx" nginx -t -q -c "/edge/$1/nginx.conf" || return 1
-    edge "$1" introduce && reload || return 1
+    quietly docker exec "$nginx" nginx -t -q -c "/srv/nginx/$1/nginx.conf" || return 1
+    nginx_files "$1" introduce && reload || return 1
     # By the name of the slot in the answer: the door of the Nginx from before the reload may still be open.
     quietly docker exec "$nginx" sh -c "for _ in \$(seq 100); do
         curl -s --max-time 5 http://127.0.0.1:8082/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.1
@@ -146,7 +155,7 @@ introduce() {
 
 # turn_to SLOT: every new request goes there.
 turn_to() {
-    edge "$1" switch && reload || return 1
+    nginx_files "$1" switch && reload || return 1
     docker/configure SLOT="$1" SERVER_MODE="$mode"
 }
 
@@ -175,7 +184,7 @@ recover() {
         mode=$(mode_of "$another") turn_to "$another"
         another=$current
     fi
-    mode=$(mode_of "$(other "$another")") edge "$(other "$another")" forget
+    mode=$(mode_of "$(other "$another")") nginx_files "$(other "$another")" forget
     reload
     sleep "$idle_visitors"
     retire "$another"

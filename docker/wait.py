@@ -36,7 +36,7 @@ async def answer(reader, writer):
 async def connect(service):
     while True:
         try:
-            slot = os.readlink("/edge/current")
+            slot = os.readlink("/srv/nginx/current")
             # An address that is no more does not answer.
             async with asyncio.timeout(1):
                 return await asyncio.open_connection(f"{service}-{slot}", 8000)

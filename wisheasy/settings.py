@@ -9,7 +9,6 @@ and one in .env. A secret has `secret=True`, and is a file: secrets/app/stripe_k
 from datetime import timedelta
 
 from django.utils.csp import CSP
-from django.utils.translation import gettext_lazy as _
 
 from kit.environment import env
 from kit.settings import *
@@ -83,6 +82,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["apps.accounts.attempts.Backend"]
 LOGIN_URL = "accounts:sign_in"
+# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
+SIGN_UP_URL = "accounts:sign_up"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 # Guesses at one account: after so many failures from one address (or many: apps/accounts/attempts.py) it can't be
 # signed in to from there until the last of them is so long ago. `manage.py axes_reset_username` ends it.
@@ -106,7 +107,7 @@ LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 # --- Language and time ---
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "wisheasy" / "locale"]
 TIME_ZONE = "UTC"
 

@@ -53,11 +53,11 @@ class Visitor:
             # Until there is a certificate Nginx has one of its own making, and the slot serves all the same.
             self.tls = ssl.create_default_context()
             self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
-        self.edge = (host, port or PORTS[self.site.scheme])
+        self.address = (host, port or PORTS[self.site.scheme])
         self.timeout = timeout
 
     def connect(self) -> socket.socket:
-        connection = socket.create_connection(self.edge, timeout=self.timeout)
+        connection = socket.create_connection(self.address, timeout=self.timeout)
         try:
             return self.tls.wrap_socket(connection, server_hostname=self.site.hostname) if self.tls else connection
         except OSError:
@@ -65,7 +65,7 @@ class Visitor:
             raise
 
     def ask(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection(*self.edge, timeout=self.timeout)
+        connection = http.client.HTTPConnection(*self.address, timeout=self.timeout)
         try:
             connection.sock = self.connect()
             asked_from = connection.sock.getsockname()[0]
@@ -73,10 +73,12 @@ class Visitor:
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read().decode(errors="replace"), asked_from)
         except TimeoutError as error:
-            raise Wrong(f"{self.edge[0]}:{self.edge[1]} does not answer {path} within {self.timeout} s.") from error
+            raise Wrong(
+                f"{self.address[0]}:{self.address[1]} does not answer {path} within {self.timeout} s."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise Wrong(
-                f"{self.edge[0]}:{self.edge[1]} gave no answer to {path}: {str(error) or type(error).__name__}"
+                f"{self.address[0]}:{self.address[1]} gave no answer to {path}: {str(error) or type(error).__name__}"
             ) from error
         finally:
             connection.close()
@@ -118,7 +120,7 @@ class Visitor:
     async def _open(self, path):
         # Not websockets.sync: it reads on a thread of its own, and a TLS connection that one thread reads while another
         # writes breaks or hangs, once in a hundred times.
-        host, port = self.edge
+        host, port = self.address
         tls = {"ssl": self.tls, "server_hostname": self.site.hostname} if self.tls else {}
         async with (
             asyncio.timeout(self.timeout),

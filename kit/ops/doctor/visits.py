@@ -55,7 +55,7 @@ def _ready(visitor):
     return answer, said if isinstance(said, dict) else {}
 
 
-def check_route():
+def check_nginx():
     """Through Nginx: is it this slot that answers, in this mode, and does Django see what was asked?"""
     slot, mode = settings.SLOT, settings.SERVER_MODE
     try:

@@ -47,20 +47,20 @@ def test_without_a_topic_there_is_nothing_to_open(monkeypatch):
 
 
 def test_nginx_passes_when_it_is_this_version_that_answers(site):
-    (finding,) = visits.check_route()
+    (finding,) = visits.check_nginx()
     assert finding.status == "ok"
 
 
 def test_another_mode_than_was_released_is_named(site, server, monkeypatch):
     monkeypatch.setattr(settings, "SERVER_MODE", "hybrid")
-    (finding,) = visits.check_route()
+    (finding,) = visits.check_nginx()
     assert finding.what == (f"Nginx sends visitors to None in {server.mode} mode, and not to None in hybrid mode.")
     assert finding.fix == "make up-hybrid"
 
 
 def test_a_key_that_the_servers_do_not_have_is_named(site, monkeypatch):
     monkeypatch.setattr(settings, "SECRET_KEY", "another-key-" * 5)
-    (finding,) = visits.check_route()
+    (finding,) = visits.check_nginx()
     assert finding.what == "The servers have another SECRET_KEY than this container."
 
 
@@ -100,7 +100,7 @@ def test_a_socket_that_does_not_open_is_named(site, monkeypatch):
 def test_where_nobody_listens_that_is_said(monkeypatch):
     monkeypatch.setattr(visits, "NGINX", "127.0.0.1")
     monkeypatch.setitem(visits.PORTS, "http", 1)
-    (finding,) = visits.check_route()
+    (finding,) = visits.check_nginx()
     assert finding.what.startswith("Nginx does not answer: 127.0.0.1:1 gave no answer")
 
 

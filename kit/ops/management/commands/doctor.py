@@ -16,13 +16,13 @@ PARTS = {
     },
     "visits": {
         "servers": (visits.check_servers, ()),
-        "route": (visits.check_route, ("servers",)),
-        "dependencies": (visits.check_dependencies, ("route", "database", "redis")),
-        "page": (visits.check_page, ("route", "database")),
-        "csrf": (visits.check_csrf, ("route", "page")),
-        "websocket": (visits.check_websocket, ("route", "database")),
-        "certificate": (visits.check_certificate, ("route",)),
-        "public": (visits.check_public, ("route",)),
+        "nginx": (visits.check_nginx, ("servers",)),
+        "dependencies": (visits.check_dependencies, ("nginx", "database", "redis")),
+        "page": (visits.check_page, ("nginx", "database")),
+        "csrf": (visits.check_csrf, ("nginx", "page")),
+        "websocket": (visits.check_websocket, ("nginx", "database")),
+        "certificate": (visits.check_certificate, ("nginx",)),
+        "public": (visits.check_public, ("nginx",)),
     },
 }
 # It is in no text.

@@ -19,10 +19,10 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser):
-        parser.add_argument("edge", help="the host where Nginx listens")
+        parser.add_argument("host", help="the host where Nginx listens")
 
-    def handle(self, *, edge, **options):
-        visitor = Visitor(edge)
+    def handle(self, *, host, **options):
+        visitor = Visitor(host)
         try:
             self.check_slot(visitor)
             visitor.check_page()

@@ -1,0 +1,203 @@
+"""What Nginx has to know of the settings, and its error pages: for the copy of nginx/ that docker/nginx_files makes."""
+
+import json
+import tomllib
+from pathlib import Path
+from string import Template
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, reverse
+
+HSTS = f"max-age={365 * 24 * 3600}"
+# Load balancers keep idle connections, some for 600 s. Nginx must not be the one that closes them: a request that is on
+# its way down one would be answered 502.
+KEPT_FOR_PROXIES = 620
+# Behind which port a service's visitors wait (docker/wait.py).
+WAITING_ROOM = {"web": 8001, "live": 8002}
+
+
+class Command(BaseCommand):
+    help = "Writes what follows from the settings, and the error pages, into a copy of nginx/."
+    requires_system_checks = []
+
+    def add_arguments(self, parser):
+        parser.add_argument("folder", type=Path)
+
+    def handle(self, *, folder, **options):
+        rendered, errors = folder / "rendered", folder / "errors"
+        rendered.mkdir()
+        for part in (upstreams, client_address, limits, site, unknown_host):
+            (rendered / f"{part.__name__}.conf").write_text("".join(f"{line}\n" for line in part()))
+        errors.mkdir()
+        for name, text in error_pages(folder):
+            (errors / name).write_text(text)
+
+
+def block(head, lines):
+    return [f"{head} {{", *(f"    {line};" for line in lines), "}"]
+
+
+# --- Servers behind Nginx ---
+
+
+def upstreams():
+    """For the http block: who answers `pages` and who answers `live` in this mode, in this slot.
+
+    Each server is named three times: a read that a dying worker leaves unanswered is asked again, at first perhaps on
+    another connection to that same worker. Where there is no server at all, it waits. Idle connections are Nginx's to
+    close: the servers wait longer (kit/serving/timeouts.py).
+    """
+    for role, service in {"pages": settings.SERVICES[0], "live": settings.SERVICES[-1]}.items():
+        name = f"{role}_{settings.SLOT}"
+        yield from block(
+            f"upstream {name}",
+            [
+                f"zone {name} 64k",
+                *[f"server {service}-{settings.SLOT}:8000 resolve max_fails=0"] * 3,
+                f"server waiting-room:{WAITING_ROOM[service]} resolve max_fails=0 backup",
+                "keepalive 32",
+                "keepalive_timeout 60s",
+                "keepalive_requests 10000",
+            ],
+        )
+
+
+# --- The site's address ---
+
+
+def is_https():
+    return urlsplit(settings.SITE_URL).scheme == "https"
+
+
+def client_address():
+    """For the http block: where visitors come from, by which scheme, and under which address they ought to be."""
+    networks = settings.TRUSTED_PROXIES
+    return [
+        *(f"set_real_ip_from {network};" for network in networks),
+        "real_ip_header X-Forwarded-For;",
+        "real_ip_recursive on;",
+        *block("geo $realip_remote_addr $from_trusted_proxy", ["default 0", *(f"{network} 1" for network in networks)]),
+        *block(
+            "map $from_trusted_proxy:$http_x_forwarded_proto $client_scheme",
+            ["default $scheme", "1:http http", "1:https https"],
+        ),
+        *block(
+            'map "$under_any_address $client_scheme://$host" $elsewhere',
+            ['default ""', *(f'"0 {address}" {settings.SITE_URL}' for address in elsewhere())],
+        ),
+        # Django says it too, in what it answers; and twice is an error.
+        *block(
+            "map $client_scheme:$upstream_http_strict_transport_security $hsts",
+            ['default ""', *([f"https: {HSTS}"] if is_https() else [])],
+        ),
+    ]
+
+
+def elsewhere():
+    """Every scheme and host from which visitors are sent on to the first address of SITE_URL."""
+    canonical = urlsplit(settings.SITE_URL)
+    own = settings.LOOPBACK_HOSTS if canonical.hostname in settings.LOOPBACK_HOSTS else [settings.ALLOWED_HOSTS[0]]
+    for host in settings.ALLOWED_HOSTS:
+        if is_https():
+            yield f"http://{host}"
+        if host not in own:
+            yield f"{canonical.scheme}://{host}"
+
+
+def site():
+    """For the server of the site: its names, and where it listens for https."""
+    names = [f"server_name {' '.join(settings.ALLOWED_HOSTS)};", *keepalive()]
+    if not is_https():
+        return names
+    port = urlsplit(settings.SITE_URL).port or 443
+    http3 = ["listen 8443 quic;", f"add_header Alt-Svc 'h3=\":{port}\"; ma=86400';"] if settings.HTTP3 else []
+    return [
+        *names,
+        "listen 8443 ssl;",
+        "http2 on;",
+        *http3,
+        # docker/serve_nginx chooses it; where its authority answers OCSP, with the lines that ask there.
+        "ssl_certificate /tmp/certificate/fullchain.pem;",
+        "ssl_certificate_key /tmp/certificate/privkey.pem;",
+        "include /tmp/certificate/*.conf;",
+        "add_header Strict-Transport-Security $hsts always;",
+    ]
+
+
+def unknown_host():
+    """For the server of all other hosts: no certificate, so that it does not even tell the site's names."""
+    if not is_https():
+        return keepalive()
+    http3 = ["listen 8443 quic reuseport default_server;"] if settings.HTTP3 else []
+    return [*keepalive(), "listen 8443 ssl default_server;", *http3, "ssl_reject_handshake on;"]
+
+
+def keepalive():
+    return [f"keepalive_timeout {KEPT_FOR_PROXIES}s;"] if settings.TRUSTED_PROXIES else []
+
+
+# --- Limits ---
+
+
+def limits():
+    """For the http block. Which requests count as what, and for which client, is in nginx/snippets/limits.conf."""
+    yield from counted("sign_in", settings.LOGIN_URL, "admin:login")
+    yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", None))
+    # The rate, its unit, and how many may come at once, as a multiple of it.
+    rates = {
+        "pages": (settings.LIMIT_PAGES, "r/s", 5),
+        # All pages of an office at once, when a server sends them away.
+        "live": (settings.LIMIT_LIVE, "r/s", 5),
+        "sign_in": (settings.LIMIT_SIGN_IN, "r/m", 2),
+        "sign_up": (settings.LIMIT_SIGN_UP, "r/m", 2),
+    }
+    for name, (rate, unit, at_once) in rates.items():
+        if rate:
+            yield f"limit_req_zone ${name}_client zone={name}:2m rate={rate}{unit};"
+            yield f"limit_req zone={name} burst={rate * at_once} nodelay;"
+    # Live connections are counted on their own: a client with too many can still load a page.
+    if settings.LIMIT_CONNECTIONS:
+        for name in ("pages", "live"):
+            yield f"limit_conn_zone ${name}_client zone={name}_connections:2m;"
+            yield f"limit_conn {name}_connections {settings.LIMIT_CONNECTIONS};"
+
+
+def counted(name, *urls):
+    """A map to the client of a form that is sent to one of these URLs, or names of URLs."""
+    paths = (path_of(url) for url in urls)
+    lines = [f'"POST {path}" $client' for path in paths if path]
+    return block(f'map "$request_method $uri" ${name}_client', ["default ''", *lines])
+
+
+def path_of(url):
+    try:
+        return reverse(url) if url == "admin:login" else url and resolve_url(url)
+    except NoReverseMatch:
+        # There is no such form.
+        return None
+
+
+# --- Error pages ---
+
+
+def error_pages(folder):
+    """Name and text of each page, in the site's languages; and in JSON, where programs ask."""
+    page = Template((folder / "error.html").read_text())
+    for name, text in tomllib.loads((folder / "errors.toml").read_text()).items():
+        if "json" in text:
+            yield f"{name}.json", json.dumps(text.pop("json")) + "\n"
+        languages = [code for code, _ in settings.LANGUAGES if code in text] or ["en"]
+        parts = [in_one_language(text[code], "h2" if code != languages[0] else "h1") for code in languages]
+        parts[1:] = [
+            f'<section lang="{code}">\n{part}\n</section>' for code, part in zip(languages[1:], parts[1:], strict=True)
+        ]
+        title = " · ".join(text[code]["heading"] for code in languages)
+        yield f"{name}.html", page.substitute(language=languages[0], title=title, main="\n".join(parts))
+
+
+def in_one_language(text, heading):
+    link = f'\n<p><a href="{text["href"]}">{text["link"]}</a></p>' if "link" in text else ""
+    return f"<{heading}>{text['heading']}</{heading}>\n<p>{text['text']}</p>{link}"
