@@ -49,6 +49,7 @@ BESIDE = """
 import logging
 import threading
 from asgiref.sync import sync_to_async
+from django.db import transaction
 from apps.accounts.models import User
 
 django = application
@@ -67,8 +68,10 @@ async def application(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
     elif scope["type"] == "http" and scope["path"] == "/beside":
         def query():
-            return f"{User.objects.count()} {threading.current_thread().name}"
+            return f"{User.objects.count()} {threading.current_thread().name} {transaction.get_autocommit()}"
 
+        # What one call leaves on its thread, the next one finds; and no other request.
+        await sync_to_async(transaction.set_autocommit)(False)
         body = (await sync_to_async(query)()).encode()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
@@ -121,7 +124,7 @@ def test_an_application_that_is_wrapped_is_served(mode, stock, tmp_path):
 
 def test_a_framework_beside_django_is_told_of_the_start_and_the_end_and_queries_on_the_bounded_threads(tmp_path):
     with serve("asgi", tmp_path, **settings_with(tmp_path, "asgi", BESIDE), WEB_THREADS="1") as server:
-        assert {httpx.get(f"{server.url}/beside").text for _ in range(5)} == {"0 sync-1"}
+        assert {httpx.get(f"{server.url}/beside").text for _ in range(5)} == {"0 sync-1 False"}
         assert httpx.get(f"{server.url}/accounts/sign-in").status_code == 200
     said = [line for line in server.log.read_text().splitlines() if '"beside"' in line]
     assert ["started" in line for line in said] == [True, False]
@@ -147,12 +150,13 @@ def test_under_a_django_that_was_not_compared_its_own_handler_serves_and_a_line_
     ("mode", "text", "reason"),
     [
         ("asgi", BESIDE.replace("FAILS = False", "FAILS = True"), "The other one does not start."),
+        ("asgi", "import kit.serving.asgi\n\nkit.serving.asgi.start = None\n", "This worker can't start."),
         ("asgi", "application = None\n", "Failed to find"),
         ("wsgi", "application = None\n", "Failed to find"),
         ("asgi", "raise RuntimeError('not today')\n", "not today"),
         ("wsgi", "raise RuntimeError('not today')\n", "not today"),
     ],
-    ids=["lifespan", "asgi-none", "wsgi-none", "asgi-raises", "wsgi-raises"],
+    ids=["lifespan", "worker", "asgi-none", "wsgi-none", "asgi-raises", "wsgi-raises"],
 )
 def test_a_server_that_cannot_boot_ends_and_says_why(mode, text, reason, tmp_path):
     result = subprocess.run(
