@@ -8,12 +8,13 @@ import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
+from django.conf import settings
 from gunicorn import glogging
 
-# The settings read the environment, and stop here, before any worker is forked, when something in it is wrong.
 from kit import logs
 from kit.serving import timeouts
-from wisheasy import settings
+
+# The settings are read here, before any worker is forked, and stop here when something in the environment is wrong.
 
 # Gunicorn wants a colon before the last part.
 wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))
@@ -59,11 +60,11 @@ class Logger(glogging.Logger):
     def setup(self, cfg):
         super().setup(cfg)
         self.error_log.addFilter(between_requests)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(logs.formatter(handler.stream))
-        for handler in self.access_log.handlers:
-            # A line of these has its own time in it.
-            handler.setFormatter(logs.formatter(handler.stream, plain="%(message)s"))
+        # A line of the access log has its own time in it.
+        for logger, plain in ((self.error_log, logs.PLAIN), (self.access_log, "%(message)s")):
+            for handler in logger.handlers:
+                handler.addFilter(logs.Clean())
+                handler.setFormatter(logs.formatter(handler.stream, plain))
 
 
 logger_class = Logger

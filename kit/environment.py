@@ -1,20 +1,32 @@
-"""Reads environment variables for the settings and reports everything that is wrong with them at once."""
+"""Reads environment variables and secrets for the settings, and reports every fault at once."""
 
+import atexit
+import ipaddress
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from environs import FileAwareEnv
+from environs import Env
 
 REQUIRED = object()
+# Where a secret may lie, in a file named like its variable in lower case: in a container, and in the clone.
+SECRET_FOLDERS = (Path("/run/secrets/app"), Path(__file__).resolve().parent.parent / "secrets" / "app")
+# What a required variable that could not be read is until seal(), so that the lines below it do not fail for it.
+STAND_INS = {"str": "", "int": 1, "float": 1.0, "bool": False, "list": [], "dict": {}, "json": {}}
 
 
-class Environment(FileAwareEnv):
-    """environs, with faults collected as sentences. NAME_FILE may hold the path of a file with the value of NAME;
-    an empty variable counts as a missing one, since that is what Compose makes of a missing one."""
+class Environment(Env):
+    """environs, with faults as sentences. An empty variable counts as missing: Compose makes one of the other."""
 
     def __init__(self) -> None:
-        super().__init__(eager=True, strip_whitespace=True)
-        self.faults: list[str] = []
+        super().__init__()
+        self._faults: list[str] = []
+        self._secrets: set[str] = set()
+        self._is_sealed = False
+        atexit.register(self._tell)
 
     def read(
         self,
@@ -26,35 +38,92 @@ class Environment(FileAwareEnv):
         validate: Callable[[Any], bool] = lambda value: True,
         secret: bool = False,
     ) -> Any:
-        """The value of `name` as the `parser` of environs ("str", "int", …) reads it. Where it is wrong: a fault,
-        and the default (of a required one: None), so that the settings can be read to their end.
+        """The value of `name`, read by the `parser` of environs ("str", "int", "bool", "list", …). A value that is
+        wrong, or missing without a default, is a fault that seal() reports.
 
-        `expected` ends the sentence "NAME='value' is wrong: expected …". The value of a secret is never shown.
+        `expected` ends the sentence "NAME='value' is wrong: expected …". `validate` returns False or raises ValueError.
+        A `secret` may also be a file in secrets/app, and its value is never shown.
         """
-        fallback = None if default is REQUIRED else default
+        if secret:
+            self._secrets.add(name)
+        fallback = STAND_INS.get(parser) if default is REQUIRED else default
         try:
             text = self._get_value(name, "")
-        except ValueError as error:
-            self.faults.append(f"{name}_FILE is wrong: {error}")
-            return fallback
+        except (OSError, UnicodeDecodeError) as error:
+            return self._fault(f"{name} or {name}_FILE can't be read: {error}.", fallback)
+        if text == "" and default is REQUIRED:
+            return self._fault(f"{name} is missing: expected {expected}.", fallback)
         if text == "":
-            if default is REQUIRED:
-                self.faults.append(f"{name} is missing: expected {expected}.")
-            return fallback
+            return default
         try:
             value = getattr(self, parser)(name)
             if validate(value):
                 return value
         except ValueError:
             pass
-        shown = name if secret else f"{name}={text!r}"
-        self.faults.append(f"{shown} is wrong: expected {expected}.")
+        return self._fault(f"{name if secret else f'{name}={text!r}'} is wrong: expected {expected}.", fallback)
+
+    def seal(self) -> None:
+        """Stop with every fault, one a line, and exit code 1. A fault after this stops at once."""
+        self._is_sealed = True
+        if self._faults:
+            raise SystemExit("\n".join(self._faults))
+
+    def _fault(self, sentence: str, fallback: Any) -> Any:
+        self._faults.append(sentence)
+        if self._is_sealed:
+            self.seal()
         return fallback
 
-    def stop_on_faults(self) -> None:
-        """Raise SystemExit (code 1) with every fault found so far, one a line."""
-        if self.faults:
-            raise SystemExit("\n".join(self.faults))
+    def _tell(self) -> None:
+        """The faults again as the last lines, if the settings failed before they came to seal()."""
+        if self._faults and not self._is_sealed:
+            sys.stderr.write("\n".join(self._faults) + "\n")
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        """The variable, else the file that NAME_FILE names, else, of a secret, the file in one of the folders."""
+        if text := os.environ.get(env_key):
+            return text
+        files = [Path(path)] if (path := os.environ.get(f"{env_key}_FILE")) else []
+        if env_key in self._secrets:
+            files += [file for folder in SECRET_FOLDERS if (file := folder / env_key.lower()).is_file()]
+        return (files[0].read_text().strip() if files else "") or default
+
+
+# --- For `validate`: False or ValueError for what is wrong ---
+
+
+def are_origins(values: list[str]) -> bool:
+    """Is each a scheme, a host and perhaps a port, with nothing before or behind them, and all of one scheme?"""
+    parts = [urlsplit(value) for value in values]
+    return len({each.scheme for each in parts}) == 1 and all(
+        each.scheme in ("http", "https")
+        and each.hostname
+        and each.port != 0  # Not a number: ValueError.
+        and "@" not in each.netloc
+        and value == f"{each.scheme}://{each.netloc}"
+        for value, each in zip(values, parts, strict=True)
+    )
+
+
+def are_networks(values: list[str]) -> bool:
+    return all(map(ipaddress.ip_network, values))
+
+
+def are_networks_or_all(value: str) -> bool:
+    return value == "*" or are_networks(value.split(","))
+
+
+def is_database(value: dict) -> bool:
+    return bool(value.get("ENGINE") and value.get("NAME"))
+
+
+def is_random(value: str) -> bool:
+    return len(value) >= 50 and len(set(value)) >= 5
+
+
+def is_redis(value: str) -> bool:
+    return urlsplit(value).scheme in ("redis", "rediss", "unix")
 
 
 # The one that kit.settings and the project's settings read.

@@ -9,11 +9,10 @@ and one in .env.
 from datetime import timedelta
 
 from django.utils.csp import CSP
-from django.utils.translation import gettext_lazy as _
 
 from kit.environment import env
 from kit.settings import *
-from kit.settings import BASE_DIR, DEBUG, STATIC_MIDDLEWARE
+from kit.settings import BASE_DIR, LOGGING, STATIC_MIDDLEWARE, TEMPLATE_LOADERS
 
 INSTALLED_APPS = [
     "apps.accounts",
@@ -34,8 +33,8 @@ MIDDLEWARE = [
     # First, so that a probe is answered whatever its Host header and with no work done.
     "kit.ops.middleware.HealthMiddleware",
     # Outside of all that may answer or refuse a request, so that those answers have their headers too.
-    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     *STATIC_MIDDLEWARE,
@@ -53,21 +52,19 @@ ROOT_URLCONF = "wisheasy.urls"
 WSGI_APPLICATION = "wisheasy.wsgi.application"
 ASGI_APPLICATION = "wisheasy.asgi.application"
 
-_loaders = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "wisheasy" / "templates"],
         "OPTIONS": {
-            "loaders": _loaders if DEBUG else [("django.template.loaders.cached.Loader", _loaders)],
+            "loaders": TEMPLATE_LOADERS,
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.template.context_processors.i18n",
                 "django.template.context_processors.csp",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "kit.live.context_processors.live",
-                "kit.ops.context_processors.server",
+                "kit.context_processors.serving",
             ],
         },
     }
@@ -105,12 +102,14 @@ AXES_LOCKOUT_CALLABLE = "apps.accounts.attempts.too_many"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# Failures are logged, and not each step that leads to one.
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
 
 # --- Language and time ---
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "wisheasy" / "locale"]
 TIME_ZONE = "UTC"
 
@@ -133,4 +132,4 @@ SECURE_CSP = {
 }
 
 # The last line: stops with a sentence for each variable that is missing or wrong.
-env.stop_on_faults()
+env.seal()

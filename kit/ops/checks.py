@@ -7,7 +7,7 @@ from django.core.checks import Error, Tags, Warning, register
 from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 
-from kit.serving import modes
+from kit.serving import modes, not_compared
 
 # Connections left for PostgreSQL's own superusers, a migration, a backup and a person with psql.
 RESERVED_CONNECTIONS = 10
@@ -133,6 +133,45 @@ def check_site_is_allowed(app_configs, **kwargs):
     ]
 
 
+DIRECTIVES = {
+    "base-uri", "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "form-action",
+    "frame-ancestors", "frame-src", "img-src", "manifest-src", "media-src", "object-src", "report-to", "report-uri",
+    "require-trusted-types-for", "sandbox", "script-src", "script-src-attr", "script-src-elem", "style-src",
+    "style-src-attr", "style-src-elem", "trusted-types", "upgrade-insecure-requests", "worker-src",
+}  # fmt: skip
+# A browser takes these for names of hosts, unless they are in quotes (django.utils.csp.CSP has them).
+KEYWORDS = {"none", "self", "strict-dynamic", "unsafe-eval", "unsafe-hashes", "unsafe-inline", "wasm-unsafe-eval"}
+
+
+@register(Tags.security)
+def check_policies(app_configs, **kwargs):
+    """A browser passes over what it does not understand of a policy, and the page is more open, or broken."""
+    policies = {f"CSP_BY_PATH[{path!r}]": policy for path, policy in settings.CSP_BY_PATH.items()}
+    faults = [
+        f"CSP_BY_PATH has the prefix {path!r}: it begins with a slash and has no query"
+        for path in settings.CSP_BY_PATH
+        if not str(path).startswith("/") or set(path) & set("?#* ")
+    ]
+    faults += [f"{name} is empty: that would be no policy at all" for name, policy in policies.items() if not policy]
+    for name, policy in {"SECURE_CSP": settings.SECURE_CSP, **policies}.items():
+        faults += [f"{name} {fault}" for fault in _faults_of(policy)]
+    return [
+        Error(f"{fault}.", hint="See the section on policies in docs/security.md.", id="ops.E010") for fault in faults
+    ]
+
+
+def _faults_of(policy):
+    if not isinstance(policy, dict):
+        yield f"is {policy!r}: a policy is a dict of directives"
+        return
+    for directive, values in policy.items():
+        if directive not in DIRECTIVES:
+            yield f"has the directive {directive!r}, which browsers do not know"
+        for value in [values] if isinstance(values, str | bool | None) else values:
+            if value in KEYWORDS:
+                yield f"has {value!r} in {directive!r}, which is a host unless it is \"'{value}'\""
+
+
 # --- Proxies in front ---
 
 
@@ -215,6 +254,21 @@ def check_shared_sessions(app_configs, **kwargs):
             hint="Give CACHES a backend that processes share, such as Redis, or set SESSION_ENGINE to "
             "django.contrib.sessions.backends.cached_db.",
             id="ops.E007",
+        )
+    ]
+
+
+@register(Tags.compatibility)
+def check_compared_versions(app_configs, **kwargs):
+    """kit.serving steps back where it was not compared with what is installed, see kit/serving/__init__.py."""
+    if settings.SERVER_INTERFACE != "ASGI" or not (others := not_compared()):
+        return []
+    return [
+        Warning(
+            f"kit.serving was not compared with {' and '.join(others)}: Django's own ASGI handler serves, which takes "
+            "several times the CPU for a request.",
+            hint="Take the template's newer version (make update), or the one before of what is named here.",
+            id="ops.W006",
         )
     ]
 

@@ -1,5 +1,6 @@
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.utils.deprecation import MiddlewareMixin
 
 from . import health
 
@@ -35,30 +36,28 @@ class HealthMiddleware:
         return await self.get_response(request)
 
 
-class BrowserPolicyMiddleware:
-    """Adds the headers that Django has no settings for. A view that has set one of them keeps its own."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response):
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request):
-        if self.is_async:
-            return self.__acall__(request)
-        return self.with_headers(self.get_response(request))
+class BrowserPolicyMiddleware(MiddlewareMixin):
+    """CSP_BY_PATH, for Django's ContentSecurityPolicyMiddleware, which stands right outside of this one; and the
+    headers that Django has no settings for. A view that has set one of them keeps its own."""
 
     async def __acall__(self, request):
-        return self.with_headers(await self.get_response(request))
+        # Not on a thread, where Django's own handler serves.
+        return self.process_response(request, await self.get_response(request))
 
-    def with_headers(self, response):
+    def process_response(self, request, response):
+        policy = policy_for(request.path_info)
+        if policy and not hasattr(response, "_csp_config"):
+            # As Django's decorator csp_override does.
+            response._csp_config = policy
         headers = response.headers
         headers.setdefault("Cross-Origin-Resource-Policy", settings.SECURE_CROSS_ORIGIN_RESOURCE_POLICY)
         # Only a document has abilities to lose; for what a page polls the header is half a kilobyte of nothing.
         if headers.get("Content-Type", "").startswith("text/html"):
             headers.setdefault("Permissions-Policy", settings.SECURE_PERMISSIONS_POLICY)
         return response
+
+
+def policy_for(path: str) -> dict | None:
+    """The policy of CSP_BY_PATH for `path`, that of the longest prefix which is all of it or ends before a slash."""
+    fitting = [prefix for prefix in settings.CSP_BY_PATH if f"{path}/".startswith(f"{prefix.rstrip('/')}/")]
+    return settings.CSP_BY_PATH[max(fitting, key=len)] if fitting else None

@@ -2,12 +2,21 @@
 
 import os
 
-# First: they stop here with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY by itself as soon as it
-# is imported, and would end in a traceback where it is no number, or empty as Compose leaves it.
-from django.conf import settings
+from django.conf import ENVIRONMENT_VARIABLE, settings
+from django.core.exceptions import ImproperlyConfigured
 
-if settings.WEB_CONCURRENCY is None:
-    os.environ.pop("WEB_CONCURRENCY", None)
+# First: they stop here with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY as soon as it is
+# imported, and would end in a traceback where it is no number, or empty as Compose leaves it.
+try:
+    if settings.WEB_CONCURRENCY is None:
+        os.environ.pop("WEB_CONCURRENCY", None)
+except (ImproperlyConfigured, ModuleNotFoundError) as error:
+    module = os.environ.get(ENVIRONMENT_VARIABLE, "")
+    if module and not (isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")):
+        raise
+    raise SystemExit(
+        f"{ENVIRONMENT_VARIABLE}={module!r} is wrong: expected the module of the project's settings."
+    ) from None
 
 # A process that reload.py starts looks into this file as well.
 if __name__ == "__main__":

@@ -8,22 +8,8 @@ from django.urls import path, re_path
 from .static import StaticFiles
 from .threads import Threads
 
-
-class Application(ProtocolTypeRouter):
-    def __init__(self, mapping, threads):
-        super().__init__(mapping)
-        self.threads = threads
-
-    def start(self):
-        """Called by the worker on its event loop, before the first request."""
-        if not settings.STOCK_ASGI:
-            self.threads.serve_tasks_of(asyncio.get_running_loop())
-
-    async def stop(self):
-        """Called by the worker when it begins to stop."""
-        from kit.live import hub
-
-        await hub.stop()
+# Those of this process, for all that it serves.
+_threads = None if settings.STOCK_ASGI else Threads(settings.THREADS)
 
 
 def get_asgi_application(websocket_routes=()):
@@ -35,15 +21,49 @@ def get_asgi_application(websocket_routes=()):
 
     from .handler import Handler
 
-    threads = Threads(settings.THREADS)
-    websocket = URLRouter(
-        [
-            path("live/<slug:topic>/ws", socket),
-            *websocket_routes,
-            # The last: Channels raises where no route fits, and any stranger can ask for anything.
-            re_path("", nowhere),
-        ]
+    if _threads:
+        http = Handler(_threads)
+    return ProtocolTypeRouter(
+        {
+            "http": StaticFiles(http),
+            "websocket": URLRouter(
+                [
+                    path("live/<slug:topic>/ws", socket),
+                    *websocket_routes,
+                    # The last: Channels raises where no route fits, and a stranger can ask for anything.
+                    re_path("", nowhere),
+                ]
+            ),
+            "lifespan": _lifespan,
+        }
     )
-    if not settings.STOCK_ASGI:
-        http, websocket = Handler(threads), threads.around(websocket)
-    return Application({"http": StaticFiles(http), "websocket": websocket}, threads)
+
+
+async def _lifespan(scope, receive, send):
+    """Django has nothing to do at a start or an end. An application beside it may, and then takes these in asgi.py."""
+    while (kind := (await receive())["type"]) != "lifespan.shutdown":
+        await send({"type": f"{kind}.complete"})
+    await send({"type": f"{kind}.complete"})
+
+
+# --- What the worker calls. Of `application` in asgi.py it asks nothing but to be called. ---
+
+
+def start(application):
+    """On the worker's event loop, before the first request: `application` as it is served, with the sync work of each
+    connection on the bounded threads, whatever else asgi.py has put around or beside Django."""
+    if _threads:
+        _threads.serve_tasks_of(asyncio.get_running_loop())
+        return _threads.around(application)
+
+    async def served(scope, receive, send):
+        await application(scope, receive, send)
+
+    return served
+
+
+async def stop():
+    """When the worker begins to stop: an open stream or a long poll would hold it until the timeout."""
+    from kit.live import hub
+
+    await hub.stop()

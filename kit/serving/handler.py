@@ -34,7 +34,7 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.module_loading import import_string
 
 from .middleware import counterpart, respond_to
-from .threads import RequestContext, Threads
+from .threads import RequestContext, Threads, current_executor
 
 # Seconds after which a request that is still being answered begins to listen for the client's going away.
 LISTEN_AFTER = 0.05
@@ -60,6 +60,9 @@ class Handler(ASGIHandler):
     async def __call__(self, scope, receive, send):
         if scope["type"] != "http":
             raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
+        if current_executor():
+            # The worker has opened one for the whole connection.
+            return await self.handle(scope, receive, send)
         async with RequestContext(self.threads):
             await self.handle(scope, receive, send)
 

@@ -27,6 +27,8 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject, empty
 
+from kit.ops.middleware import BrowserPolicyMiddleware
+
 from .threads import current_executor
 
 # Bytes up to which a form is parsed, and up to which an answer is compressed, on the event loop: well under 1 ms.
@@ -220,6 +222,7 @@ COUNTERPARTS = {
         middleware: type(middleware.__name__, (InlineHooks, middleware), {})
         for middleware in (
             AuthenticationMiddleware,
+            BrowserPolicyMiddleware,
             CommonMiddleware,
             ConditionalGetMiddleware,
             ContentSecurityPolicyMiddleware,

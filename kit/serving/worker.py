@@ -11,19 +11,16 @@ from uvicorn_worker import UvicornWorker
 
 from kit import request_ids
 
-from . import timeouts
+from . import asgi, timeouts
 
 
 class StoppingServer(Server):
-    """A server that tells the application when it begins to stop: an open event stream or a long poll would
-    otherwise hold it until the time-out."""
-
     async def shutdown(self, sockets=None):
-        # Nobody new: who is sent away is to come back to another.
+        # No new connections: a page that is sent away is to come back to another process.
         for server in self.servers:
             server.close()
         if not self.force_exit:
-            await self.config.app.stop()
+            await asgi.stop()
         await super().shutdown(sockets)
 
     def quit(self):
@@ -81,8 +78,8 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {
         **UvicornWorker.CONFIG_KWARGS,
         "timeout_graceful_shutdown": timeouts.WORKER_SHUTDOWN,
-        # Django has no use for it; whatever stands beside it may (_serve).
-        "lifespan": "off",
+        # An application that does not know it is served all the same.
+        "lifespan": "auto",
         "server_header": False,
         "http": Http,
         "ws_max_size": 64 * 1024,
@@ -95,16 +92,19 @@ class Worker(UvicornWorker):
     }
 
     async def _serve(self):
-        # As in UvicornWorker, but for the class of the server.
-        self.config.app = self.wsgi
-        if "lifespan" in self.wsgi.application_mapping:
-            self.config.lifespan = "on"
-        self.config.load()
-        self.config.loaded_app = request_ids.asgi(self.config.loaded_app, settings.FORWARDED_ALLOW_IPS)
+        # As in UvicornWorker, but for what is around the application and the class of the server.
         server = StoppingServer(config=self.config)
-        # Gunicorn's way to say at once. UvicornWorker's own handler only lowers a flag that Uvicorn never looks at.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
-        self.wsgi.start()
-        await server.serve(sockets=self.sockets)
+        try:
+            self.config.app = asgi.start(self.wsgi)
+            self.config.load()
+            self.config.loaded_app = request_ids.asgi(self.config.loaded_app, settings.FORWARDED_ALLOW_IPS)
+            # Gunicorn's way to say at once. UvicornWorker's own handler only lowers a flag that Uvicorn never looks at.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
+            await server.serve(sockets=self.sockets)
+        except Exception:
+            if server.started:
+                raise
+            self.log.exception("This worker can't start.")
         if not server.started:
+            # Gunicorn stops then. A worker that ends otherwise it replaces, again and again.
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from kit import environment
+from workshop.tests.servers import ROOT
+
 GOOD = {"SECRET_KEY": "s3cret-of-the-test-" * 4}
 
 
@@ -13,7 +16,8 @@ def start(*command, **variables):
     base = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         [sys.executable, *command],
-        env={**base, **variables},
+        cwd=ROOT,
+        env={**base, "DJANGO_SETTINGS_MODULE": "workshop.probe.settings", **variables},
         capture_output=True,
         text=True,
         timeout=30,
@@ -70,6 +74,101 @@ def test_a_secret_file_that_is_missing_is_named():
     assert result.returncode == 1
     assert "SECRET_KEY_FILE" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+# --- A setting of the owner's
+
+
+@pytest.fixture
+def env(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "SECRET_FOLDERS", (tmp_path / "run", tmp_path / "secrets"))
+    monkeypatch.setattr(environment.atexit, "register", lambda function: None)
+    for folder in environment.SECRET_FOLDERS:
+        folder.mkdir()
+    return environment.Environment()
+
+
+def read_key(env, default=environment.REQUIRED, **options):
+    return env.read("str", "STRIPE_KEY", "a key of Stripe's", default, secret=True, **options)
+
+
+def test_a_secret_is_read_from_the_nearest_place_that_has_one(env, monkeypatch, tmp_path):
+    (tmp_path / "named").write_text("by-file\n")
+    assert read_key(env, None) is None
+    for value, put in [
+        ("in-the-clone", lambda: (tmp_path / "secrets/stripe_key").write_text("in-the-clone\n")),
+        ("in-the-container", lambda: (tmp_path / "run/stripe_key").write_text("in-the-container\n")),
+        ("by-file", lambda: monkeypatch.setenv("STRIPE_KEY_FILE", str(tmp_path / "named"))),
+        ("by-variable", lambda: monkeypatch.setenv("STRIPE_KEY", "by-variable")),
+    ]:
+        put()
+        assert read_key(env) == value
+    env.seal()
+
+
+def test_what_is_no_secret_is_not_looked_for_in_the_folders(env, tmp_path):
+    (tmp_path / "secrets/shop_name").write_text("Shop")
+    assert env.read("str", "SHOP_NAME", "a name", "none") == "none"
+
+
+def test_a_secret_that_is_wrong_is_never_shown(env, tmp_path, monkeypatch):
+    (tmp_path / "secrets/stripe_key").write_text("not-a-key")
+    read_key(env, validate=lambda value: value.startswith("sk_"))
+    with pytest.raises(SystemExit) as stop:
+        env.seal()
+    assert stop.value.code == "STRIPE_KEY is wrong: expected a key of Stripe's."
+
+
+def test_a_secret_that_may_not_be_read_is_a_sentence(env, tmp_path):
+    (tmp_path / "secrets/stripe_key").write_bytes(b"\xff\xfe")
+    read_key(env)
+    with pytest.raises(SystemExit, match="STRIPE_KEY or STRIPE_KEY_FILE can't be read: "):
+        env.seal()
+
+
+@pytest.mark.parametrize(
+    ("parser", "use"),
+    [("str", lambda value: value.lower()), ("int", lambda value: 60 / value), ("list", lambda value: value[1:])],
+)
+def test_a_value_that_is_missing_fails_nothing_before_the_end_of_the_settings(env, parser, use):
+    use(env.read(parser, "SHOP_THING", "a thing"))
+    with pytest.raises(SystemExit, match="SHOP_THING is missing: expected a thing"):
+        env.seal()
+
+
+def test_after_the_end_of_the_settings_a_fault_stops_at_once(env):
+    env.seal()
+    assert env.read("int", "SHOP_LIMIT", "a number", 5) == 5
+    with pytest.raises(SystemExit, match="STRIPE_KEY is missing"):
+        read_key(env)
+
+
+def settings_with(folder, line, seal="env.seal()"):
+    (folder / "shop_settings.py").write_text(
+        f"from workshop.probe.settings import *\nfrom kit.environment import Environment\n\n"
+        f"import kit.environment\n\nkit.environment.env = env = Environment()\n{line}\n{seal}\n"
+    )
+    return {**GOOD, "DJANGO_SETTINGS_MODULE": "shop_settings", "PYTHONPATH": f"{folder}:{ROOT}"}
+
+
+def test_settings_that_fail_before_their_end_name_the_fault_last(tmp_path):
+    result = start("manage.py", "check", **settings_with(tmp_path, 'env.read("url", "SHOP_API", "an address").host'))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "SHOP_API is missing: expected an address."
+
+
+def test_settings_without_their_last_line_stop_too(tmp_path, command):
+    variables = settings_with(tmp_path, 'SHOP_API = env.read("str", "SHOP_API", "an address")', seal="")
+    result = start(*command, **variables)
+    assert (result.returncode, result.stderr.strip()) == (1, "SHOP_API is missing: expected an address.")
+
+
+@pytest.mark.parametrize("variable", [{"DJANGO_SETTINGS_MODULE": ""}, {"DJANGO_SETTINGS_MODULE": "no.such.module"}])
+def test_the_server_says_in_a_sentence_that_it_knows_no_settings(variable):
+    result = start("-m", "kit.serving", **GOOD, **variable)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "DJANGO_SETTINGS_MODULE" in result.stderr
 
 
 def test_an_empty_variable_counts_as_missing():

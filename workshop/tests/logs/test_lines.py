@@ -66,9 +66,9 @@ def test_a_line_has_the_id_of_its_request_wherever_it_is_written(server, path):
     id = httpx.get(f"{server.url}{path}").headers["X-Request-ID"]
     (event,) = events_of(server, id)
     assert event["message"] == f"happened, and the header says {id}"
-    assert event["level"] == "info"
+    assert event["level"] == "INFO"
     assert event["order"] == 5
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", event["time"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", event["time"])
 
 
 def test_requests_at_the_same_time_keep_theirs_apart(server):
@@ -124,7 +124,7 @@ def test_a_websocket_that_is_refused_has_an_id_in_its_answer_and_its_lines(serve
 def test_every_line_is_json_with_the_same_fields(server):
     httpx.get(f"{server.url}/sync")
     for line in lines(server):
-        assert list(line)[:6] == ["time", "level", "logger", "process", "id", "message"]
+        assert {"time", "level", "logger", "process", "id", "message"} <= line.keys()
     assert {
         "gunicorn.error",
         "gunicorn.access" if server.mode == "wsgi" else "uvicorn.access",
@@ -135,7 +135,7 @@ def test_every_line_is_json_with_the_same_fields(server):
 def test_an_error_is_one_line_with_its_traceback_in_a_field(server):
     response = httpx.get(f"{server.url}/failing")
     assert response.status_code == 500
-    errors = [line for line in lines_of(server, response.headers["X-Request-ID"]) if line["level"] == "error"]
+    errors = [line for line in lines_of(server, response.headers["X-Request-ID"]) if line["level"] == "ERROR"]
     (error,) = errors
     assert error["logger"] == "django.request"
     assert error["message"] == "Internal Server Error: /failing"
@@ -164,7 +164,7 @@ def test_a_request_that_nobody_can_read_is_not_written_under_the_id_of_another(s
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(10_000):
                 pass
-    invalid = [line for line in lines(server) if line["level"] == "warning" and "nvalid" in line["message"]]
+    invalid = [line for line in lines(server) if line["level"] == "WARNING" and "nvalid" in line["message"]]
     assert invalid
     assert [line for line in invalid if line.get("id") or "of-the-line" in line["message"]] == []
 

@@ -4,8 +4,9 @@ import pytest
 from django.conf import settings
 from django.core.checks.registry import registry
 
+from kit import serving
 from kit.ops import checks
-from kit.serving.modes import ASGI, MODES, WSGI
+from kit.serving.modes import MODES
 
 
 class SyncOnly:
@@ -24,7 +25,9 @@ HOST_COOKIE = {"SESSION_COOKIE_NAME": "__Host-sessionid", "SESSION_COOKIE_SECURE
 LOCMEM = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 REDIS = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://localhost"}}
 IN_CACHE = "django.contrib.sessions.backends.cache"
-HERE = "kit.ops.tests.test_checks"
+UNDER_ASGI = {"SERVER_INTERFACE": "ASGI"}
+HERE = "workshop.tests.ops.test_checks"
+POLICY = {"script-src": ["'self'"]}
 
 FOUND = {
     "shared-layer": (checks.check_shared_channel_layer, {"PROCESSES": 2, "REDIS_URL": None}, "ops.E001"),
@@ -55,7 +58,7 @@ FOUND = {
     ),
     "stock-and-kept": (
         checks.check_kept_connections,
-        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, "SERVER": ASGI},
+        {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, **UNDER_ASGI},
         "ops.E009",
     ),
     "http": (
@@ -69,9 +72,16 @@ FOUND = {
         checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": None}, "ops.W003",
     ),
     "sync-middleware": (
-        checks.check_middleware_is_async, {"SERVER": ASGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]}, "ops.W004",
+        checks.check_middleware_is_async, {**UNDER_ASGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]}, "ops.W004",
     ),
     "memory": (checks.check_memory_of_workers, {"WORKERS": 100_000}, "ops.W005"),
+    "prefix-without-slash": (checks.check_policies, {"CSP_BY_PATH": {"docs/": POLICY}}, "ops.E010"),
+    "prefix-with-query": (checks.check_policies, {"CSP_BY_PATH": {"/docs?a": POLICY}}, "ops.E010"),
+    "no-directive": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": {"script": ["'self'"]}}}, "ops.E010"),
+    "no-quotes": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": {"script-src": ["self"]}}}, "ops.E010"),
+    "no-policy": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": {}}}, "ops.E010"),
+    "no-dict": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": "script-src 'self'"}}, "ops.E010"),
+    "no-directive-of-the-site": (checks.check_policies, {"SECURE_CSP": {"scripts-src": True}}, "ops.E010"),
 }  # fmt: skip
 
 
@@ -120,9 +130,13 @@ FINE = {
     "one-proxy": (
         checks.check_https_arrives, {**HTTPS, "SECURE_SSL_REDIRECT": True, "FORWARDED_ALLOW_IPS": "10.0.0.1"},
     ),
-    "middleware-for-both": (checks.check_middleware_is_async, {"SERVER": ASGI, "MIDDLEWARE": [f"{HERE}.ForBoth"]}),
+    "middleware-for-both": (checks.check_middleware_is_async, {**UNDER_ASGI, "MIDDLEWARE": [f"{HERE}.ForBoth"]}),
     "sync-middleware-under-wsgi": (
-        checks.check_middleware_is_async, {"SERVER": WSGI, "MIDDLEWARE": [f"{HERE}.SyncOnly"]},
+        checks.check_middleware_is_async, {"SERVER_INTERFACE": "WSGI", "MIDDLEWARE": [f"{HERE}.SyncOnly"]},
+    ),
+    "policy": (
+        checks.check_policies,
+        {"CSP_BY_PATH": {"/docs/": {**POLICY, "img-src": "data:", "upgrade-insecure-requests": True}}},
     ),
     "one-worker": (checks.check_memory_of_workers, {"WORKERS": 1}),
 }  # fmt: skip
@@ -135,14 +149,28 @@ def test_what_is_right_is_not_spoken_of(given, check, values):
 
 
 def test_a_sync_only_middleware_is_named(given):
-    given(SERVER=ASGI, MIDDLEWARE=[f"{HERE}.ForBoth", f"{HERE}.SyncOnly"])
+    given(SERVER_INTERFACE="ASGI", MIDDLEWARE=[f"{HERE}.ForBoth", f"{HERE}.SyncOnly"])
     (message,) = checks.check_middleware_is_async(None)
     assert f"{HERE}.SyncOnly" in message.msg
 
 
+@pytest.mark.parametrize("compared", [{"django": ("6.0",)}, {"asgiref": ("3.12", "4.0")}], ids=["django", "asgiref"])
+def test_a_version_that_was_not_compared_is_named_under_asgi_alone(given, monkeypatch, compared):
+    monkeypatch.setattr(serving, "COMPARED_WITH", compared)
+    given(SERVER_INTERFACE="ASGI")
+    (message,) = checks.check_compared_versions(None)
+    assert (message.id, next(iter(compared)) in message.msg) == ("ops.W006", True)
+    given(SERVER_INTERFACE="WSGI")
+    assert checks.check_compared_versions(None) == []
+
+
+def test_the_versions_here_were_compared():
+    assert serving.not_compared() == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_our_own_middleware_is_for_both(given, mode):
-    given(SERVER=MODES[mode].pages)
+    given(SERVER_INTERFACE=MODES[mode].pages.interface)
     assert checks.check_middleware_is_async(None) == []
 
 
