@@ -27,12 +27,9 @@ check_compose() {
         { broken 'Docker Compose is not installed' 'The stack is described for it.' \
             'install the plugin, 2.24 or newer (https://docs.docker.com/compose/install/).'; return; }
     [[ $version =~ ^v?([0-9]+)\.([0-9]+) ]] || true
-    if ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] >= 2024)); then
-        fine "Compose $version"
-    else
-        broken "Docker Compose $version is too old" 'It does not understand docker-compose.yml.' \
-            'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
-    fi
+    ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] < 2024)) || { fine "Compose $version"; return; }
+    broken "Docker Compose $version is too old" 'It does not understand docker-compose.yml.' \
+        'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
 }
 
 # --- .env and secrets/ ---
@@ -100,20 +97,18 @@ check_permissions() {
 check_secrets() {
     local key weak='' service address name
     key=$(secret secret_key)
-    case $key in
-        *insecure* | *changeme* | *change-me* | *secret*key*) weak='looks like an example' ;;
-        *) if [ ${#key} -lt 50 ]; then weak="has ${#key} characters, and needs 50"
-           elif [ "$(printf %s "$key" | fold -w 1 | sort -u | wc -l)" -lt 5 ]; then weak='repeats a few characters'; fi ;;
-    esac
+    if [[ $key =~ insecure|change-?me|secret.*key ]]; then weak='looks like an example'
+    elif [ ${#key} -lt 50 ]; then weak="has ${#key} characters, and needs 50"
+    elif [ "$(printf %s "$key" | fold -w 1 | sort -u | wc -l)" -lt 5 ]; then weak='repeats a few characters'; fi
     [ -z "$weak" ] || broken "The key in secrets/secret_key $weak" 'Whoever guesses it can sign in as anybody.' \
         "od -An -v -tx1 -N32 /dev/urandom | tr -d ' \\n' >secrets/secret_key, then make release"
     for address in postgres:database_url redis:redis_url; do
         service=${address%:*} address=${address#*:} name=secrets/${service}_password
-        is_ours "$service" "$address" || continue
-        if [ "$(password_for "$service" "$address")" != "$(cat "$name")" ]; then
-            weak=1
+        if ! is_ours "$service" "$address"; then continue
+        elif [ "$(password_for "$service" "$address")" != "$(cat "$name")" ]; then
             broken "The password in secrets/$address is not that of $name" 'The servers are refused with it.' \
-                "make them one, then docker compose restart $service (PostgreSQL keeps to the one that it was made with) and make release"
+                "make them one, then docker compose restart $service (PostgreSQL keeps to the one that it was made with) and make release" ||
+                weak=1
         elif [ "$(tr -d '\n' <"$name" | wc -c)" -lt 16 ]; then
             weak=1
             warn "The password in $name has fewer than 16 characters" 'Whoever gets into the network of the containers can try many.' \
@@ -180,28 +175,21 @@ host_of() {
 }
 
 check_address() {
-    local sites site port
+    local sites site published
     sites=$(docker/read_env SITE_URL)
-    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$(docker/read_env HTTP_PORT)"; return; }
+    published=$(docker/read_env HTTP_PORT)
+    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$published"; return; }
     for site in ${sites//,/ }; do
-        case $site in
-            http://*/* | https://*/* | *@*) ;;
-            http://?* | https://?*) continue ;;
-        esac
-        broken "SITE_URL='$site' is wrong" 'Allowed hosts, cookies, the origins of forms and the certificate follow from it.' \
-            'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env.'
-        return
+        [[ $site =~ ^https?://[^/@]+$ ]] ||
+            { broken "SITE_URL='$site' is wrong" 'Allowed hosts, cookies, the origins of forms and the certificate follow from it.' \
+                'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env.'; return; }
     done
     site=${sites%%,*}
-    case $(host_of "$site"),$site in
-        localhost,http:* | 127.0.0.1,http:* | '[::1]',http:*)
-            port=${site##*:}
-            case $port in *[!0-9]*) port=80 ;; esac
-            [ "$port" = "$(docker/read_env HTTP_PORT)" ] || { broken "SITE_URL=$site, but Nginx is published on port $(docker/read_env HTTP_PORT)" \
-                'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
-                "SITE_URL=http://$(host_of "$site"):$(docker/read_env HTTP_PORT) in .env, or another HTTP_PORT."; return; } ;;
-    esac
-    if [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
+    if [[ $site =~ ^http://(localhost|127\.0\.0\.1|\[::1\])(:([0-9]+))?$ ]] && [ "${BASH_REMATCH[3]:-80}" != "$published" ]; then
+        broken "SITE_URL=$site, but Nginx is published on port $published" \
+            'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
+            "SITE_URL=http://${BASH_REMATCH[1]}:$published in .env, or another HTTP_PORT."
+    elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
         warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES names nobody' \
             'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
             'TRUSTED_PROXIES=its network, in .env'

@@ -9,10 +9,7 @@ nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
 # nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
 idle_visitors=4
 
-stop() {
-    echo "$*" >&2
-    exit 1
-}
+stop() { echo "$*" >&2; exit 1; }
 
 # --- One at a time ---
 
