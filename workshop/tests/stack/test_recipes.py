@@ -1,4 +1,4 @@
-"""docs/recipes/port-only.md and docs/recipes/managed-postgresql.md on a real engine, with a PostgreSQL outside of the
+"""deploy/port-only.md and deploy/managed-postgresql.md on a real engine, with a PostgreSQL outside of the
 stack that speaks TLS and whose role is no superuser. Their files and commands are those of the pages."""
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from workshop.tests.certificates import issue
-from workshop.tests.recipes import FOLDER, blocks
+from workshop.tests.recipes import blocks, text
 from workshop.tests.servers import free_port
 
 from .conftest import BASE, Machine
@@ -125,7 +125,7 @@ def managed(checkout, database, tmp_path):
     clone.run("docker/configure", "SERVER_MODE=asgi", "WEB_CONCURRENCY=2", "DATABASE_MAX_CONNECTIONS=50")
     clone.write("docker-compose.override.yml", blocks("managed-postgresql.md", "yaml")[0])
     clone.write("database-ca.pem", database.authority.read_text())
-    options = re.search(r"^postgres://.*(\?sslmode=.*)$", (FOLDER / "managed-postgresql.md").read_text(), re.MULTILINE)
+    options = re.search(r"^postgres://.*(\?sslmode=.*)$", text("managed-postgresql.md"), re.MULTILINE)
     clone.write("secrets/database_url", database.address(options[1]))
     try:
         clone.compose("build", "migrate")

@@ -1,4 +1,4 @@
-"""docs/recipes/two-hosts.md and docs/recipes/load-balancer.md on a real engine: three machines, each a project of its
+"""deploy/two-hosts.md and deploy/load-balancer.md on a real engine: three machines, each a project of its
 own, and an Nginx in front of two of them. Their files and commands are those of the pages."""
 
 import json
@@ -17,7 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from workshop.tests.certificates import issue
-from workshop.tests.recipes import FOLDER, blocks, variables
+from workshop.tests.recipes import blocks, text, variables
 from workshop.tests.servers import Poster, free_port
 
 from .conftest import Loopback, Machine, eventually
@@ -113,13 +113,13 @@ def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
 
 def addresses_of(data: Machine, here: dict[str, str]) -> dict[str, str]:
     """The secrets that are addresses, as the page has them."""
-    text = (FOLDER / "two-hosts.md").read_text()
+    page = text("two-hosts.md")
     for theirs, ours in here.items():
-        text = text.replace(theirs, ours)
+        page = page.replace(theirs, ours)
     found = {}
     for secret, scheme, service in (("database_url", "postgres", "postgres"), ("redis_url", "rediss", "redis")):
         password = (data.folder / "secrets" / f"{service}_password").read_text().strip()
-        found[secret] = re.search(rf"^{scheme}://.*$", text, re.MULTILINE)[0].replace("PASSWORD", password)
+        found[secret] = re.search(rf"^{scheme}://.*$", page, re.MULTILINE)[0].replace("PASSWORD", password)
     return found
 
 
