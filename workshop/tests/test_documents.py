@@ -63,7 +63,7 @@ def read_by_commands():
 
 # Variables, settings and SQL that are there as examples, methods of HTTP, places to fill in, and what was renamed.
 IN_CAPITALS = {
-    "SHOP_NAME", "STRIPE_KEY", "KEEP", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
+    "SHOP_NAME", "STRIPE_KEY", "KEEP", "OLD_SLOT", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
     "FAILED", "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
 }  # fmt: skip
 # These pages add variables of their own.

@@ -1,4 +1,4 @@
-"""docs/security.md: each line of its lists is held by a test, named here."""
+"""docs/security.md: each sentence of its lists is held by a test, named here."""
 
 import ast
 import re
@@ -9,13 +9,14 @@ from workshop.tests.servers import ROOT
 
 SECTIONS = (ROOT / "docs/security.md").read_text().split("\n## ")
 LEFT_TO_YOU = "What is left to you"
-LINES = [
-    " ".join(line.split())
+SENTENCES = [
+    sentence
     for section in SECTIONS
     if not section.startswith(LEFT_TO_YOU)
     for line in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
+    for sentence in re.split(r"(?<=\.) (?=[A-Z])", " ".join(line.split()))
 ]
-# How each line begins, and the test, in workshop/tests where its path has no folder.
+# How each begins, and the test, in workshop/tests where its path has no folder.
 HELD = {
     "Nginx overwrites or drops": "stack/test_attacks.py::test_a_forged_header_changes_nothing",
     "Only proxies in": "test_proxies.py::test_the_last_address_that_no_trusted_proxy_has_is_the_visitors",
@@ -92,14 +93,14 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_is_held_by_a_test(line):
-    (place,) = {place for begin, place in HELD.items() if line.startswith(begin)}
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_is_held_by_a_test(sentence):
+    (place,) = {place for begin, place in HELD.items() if sentence.startswith(begin)}
     path, name = place.split("::")
     file = ROOT / path if path.startswith("apps/") else ROOT / "workshop/tests" / path
     tests = [node.name for node in ast.parse(file.read_text()).body if hasattr(node, "name")]
     assert name in tests
 
 
-def test_no_test_is_named_for_a_line_that_is_gone():
-    assert [begin for begin in HELD if not any(line.startswith(begin) for line in LINES)] == []
+def test_no_test_is_named_for_a_sentence_that_is_gone():
+    assert [begin for begin in HELD if not any(each.startswith(begin) for each in SENTENCES)] == []
