@@ -32,6 +32,8 @@ def followed(request, packages, tmp_path_factory):
     if name in APPS:
         page.add_app(APPS[name], clone)
     page.follow(name, clone, *sections, packages=packages)
+    if name in APPS:
+        page.migrate(APPS[name], clone, packages)
     files = {path for path, *_ in page.blocks(name, *sections) if path.endswith(".py")}
     return clone, sorted(files)
 
