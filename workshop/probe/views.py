@@ -78,7 +78,9 @@ def sign_in(request):
 
 @require_POST
 def upload(request):
-    content = b"".join(request.FILES["file"].chunks())
+    if "file" not in request.FILES:
+        return HttpResponse("There is no file in the form.", status=422, content_type="text/plain")
+    content = request.FILES["file"].read()
     return JsonResponse({"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +120,28 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+# Each has all applications of those before it.
+SETTINGS = ("wisheasy.settings", "workshop.lab.settings", "workshop.probe.settings")
+_migrated: dict[str, Path] = {}
+
+
+def _prepare_quickly(folder: Path, environment: dict[str, str]) -> None:
+    """Migrate a database and collect static files once in all, and copy that database."""
+    if not _migrated:
+        _manage(ROOT, {**environment, "DJANGO_SETTINGS_MODULE": SETTINGS[-1]}, "collectstatic", "--noinput")
+    settings = environment["DJANGO_SETTINGS_MODULE"]
+    if settings not in _migrated:
+        _manage(ROOT, environment, "migrate")
+        _migrated[settings] = Path(tempfile.mkdtemp(dir=folder.parent)) / "db.sqlite3"
+        shutil.copy(folder / "db.sqlite3", _migrated[settings])
+    else:
+        shutil.copy(_migrated[settings], folder / "db.sqlite3")
+
+
+def _manage(root: Path, environment: dict[str, str], *command: str) -> None:
+    subprocess.run([sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True)
+
+
 @contextmanager
 def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **variables: str):
     """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`. Not to
@@ -132,10 +155,16 @@ def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **va
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         **variables,
     }
-    for command in (["migrate"], ["collectstatic", "--noinput"]) if prepare else ():
-        subprocess.run(
-            [sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True
-        )
+    if (
+        prepare
+        and root == ROOT
+        and environment["DJANGO_SETTINGS_MODULE"] in SETTINGS
+        and "DATABASE_URL" not in variables
+    ):
+        _prepare_quickly(folder, environment)
+    elif prepare:
+        _manage(root, environment, "migrate")
+        _manage(root, environment, "collectstatic", "--noinput")
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """The stack on a real Docker Engine: started from a fresh copy of the repository, as a new user does, and switched from
 mode to mode while it runs. The same tests run in each mode."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
 from kit.serving.modes import MODES
@@ -29,19 +29,21 @@ class Stack(Server):
         self.folder = folder
         # Every post that a test was told is saved: its number and text.
         self.posts: dict[int, str] = {}
+        self.open = contextlib.ExitStack()
         # A WebSocket without news since then: opened at once, so that what asks about it need not wait.
         self.silent: tuple[ClientConnection, float] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        named = {"COMPOSE_PROJECT_NAME": self.project} if self.project else {}
+        return {**BASE, "HTTP_PORT": str(self.port), **named}
 
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess:
-        environment = {"HTTP_PORT": str(self.port), **variables}
-        if self.project:
-            environment.setdefault("COMPOSE_PROJECT_NAME", self.project)
-        environment = {**{name: value for name, value in BASE.items() if name not in environment}, **environment}
         result = subprocess.run(
-            command,
-            cwd=self.folder, env=environment, input=stdin, capture_output=True, text=True, timeout=900, check=False,
+            command, cwd=self.folder, env={**self.environment, **variables}, input=stdin,
+            capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         if check:
             assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
@@ -49,6 +51,12 @@ class Stack(Server):
 
     def compose(self, *command: str, **options) -> subprocess.CompletedProcess:
         return self.run("docker", "compose", *command, **options)
+
+    def remove(self) -> None:
+        """Its containers, networks and volumes."""
+        options = ["--volumes", "--remove-orphans", "--timeout", "5"]
+        # So that Compose can read its file even where .env was never made.
+        self.compose("--profile", "*", "down", *options, check=False, SERVER_MODE="wsgi")
 
     def up(self, mode: str) -> str:
         """Start or switch the stack; the last line that the command prints."""
@@ -129,25 +137,18 @@ def eventually(condition, within=15):
     return value
 
 
-class Clone(Stack):
+class Machine(Stack):
     """Another machine: a clone of its own, whose project has this name."""
 
-    def __init__(self, checkout: Path, folder: Path, project: str):
+    def __init__(self, checkout: Path, folder: Path, project: str | None = None):
         shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
         super().__init__(folder)
-        self.project = project
+        self.project = project or type(self).project
 
     def write(self, name: str, text: str) -> None:
         """A file that containers may read."""
         (self.folder / name).write_text(text)
         (self.folder / name).chmod(0o644)
-
-    def down(self) -> None:
-        self.compose("--profile", "*", "down", "--volumes", "--timeout", "1", check=False, **PLACEHOLDERS)
-
-
-# So that Compose can read its file even where .env was never made.
-PLACEHOLDERS = {"SERVER_MODE": "wsgi"}
 
 
 @pytest.fixture(scope="session")
@@ -166,9 +167,8 @@ def checkout(tmp_path_factory):
 def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
-    stack.compose(
-        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, **PLACEHOLDERS
-    )  # fmt: skip
+    stack.open.close()
+    stack.remove()
 
 
 @pytest.fixture(scope="session", params=MODES)
@@ -176,7 +176,9 @@ def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
     assert last_line == f"{stopped_stack.project} is up in {request.param} mode: http://localhost:{stopped_stack.port}"
     if request.param == "asgi":
-        stopped_stack.silent = connect(stopped_stack.socket_url(topic="notes"), ping_interval=None), time.monotonic()
+        address = stopped_stack.socket_url(topic="notes")
+        silent = stopped_stack.open.enter_context(connect(address, ping_interval=None))
+        stopped_stack.silent = silent, time.monotonic()
     return stopped_stack
 
 
@@ -218,24 +220,13 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(figure)
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    # As root, in a container or a CI machine, Chromium has no sandbox; and it need not look for its maker's servers.
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def new_page(chromium, stack, request):
+def new_page(browser, stack, request):
     """Open pages, each of a visitor of its own; they are closed in the end. If the test fails, pictures show them."""
     contexts = []
 
     def open_page(path="/", **options):
-        context = chromium.new_context(base_url=f"http://localhost:{stack.port}", **options)
+        context = browser.new_context(base_url=f"http://localhost:{stack.port}", **options)
         contexts.append(context)
         page = context.new_page()
         page.goto(path)

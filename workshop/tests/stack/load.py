@@ -96,6 +96,15 @@ class Load:
     def acknowledged(self) -> list[str]:
         return [text for report in self.everything for text in report.acknowledged]
 
+    def wait_until_back(self, seconds: float) -> None:
+        """Until no page is without its connection, and none has lost it for a second; so long at most."""
+        give_up = time.monotonic() + seconds
+        calm = time.monotonic()
+        while time.monotonic() < min(give_up, calm + 1):
+            if self.away:
+                calm = time.monotonic()
+            time.sleep(0.1)
+
     def wait_until_shown(self, seconds: float = 15) -> None:
         """Until every page has been shown every text that was acknowledged."""
         wanted = set(self.acknowledged())

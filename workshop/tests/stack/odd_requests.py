@@ -37,7 +37,7 @@ class Generator:
     PATHS = (
         *10 * ["/probe/"], "/", "/accounts/sign-in", "/accounts/sign-up", "/i18n/setlang/", "/admin/",
         "/admin/login/", "/admin/accounts/user/", "/admin/accounts/user/1/change/", "/admin/jsi18n/", "/admin/r/1/1/",
-        "/admin/axes/", "/probe/sign-in", "/probe/upload", "/probe/slow", "/probe/slow?seconds=1e308", "/probe/stream",
+        "/admin/axes/", "/probe/sign-in", "/probe/upload", "/probe/slow?seconds=1e308",
         "/probe/0/delete", "/probe/999999/delete", "/probe/9223372036854775808/delete",
         "/probe/99999999999999999999999999/delete", "/probe/-1/delete", "/probe/1e3/delete", "/probe/\u0661/delete",
         f"/probe/{'9' * 5000}/delete", "/live/probe/changes", "/live/probe/ws", "/live/probe/changes/",

@@ -152,7 +152,6 @@ def test_a_websocket_stays_open_for_longer_than_a_minute_of_silence(stack):
     silent, begin = stack.silent
     time.sleep(max(0, begin + 61 - time.monotonic()))
     assert silent.ping().wait(5)
-    silent.close()
 
 
 @pytest.mark.modes("asgi", "hybrid")
@@ -165,7 +164,7 @@ def test_a_websocket_from_a_foreign_page_is_refused_and_named_in_the_log(stack, 
 
 
 def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
-    path = re.search(r'href="(/static/probe/probe\.[0-9a-f]+\.css)"', get(stack, "/probe/").text)[1]
+    path = re.search(r'href="(/static/lab/lab\.[0-9a-f]+\.css)"', get(stack, "/lab/").text)[1]
     response = get(stack, path, **{"Accept-Encoding": "gzip"})
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")

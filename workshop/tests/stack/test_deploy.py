@@ -17,7 +17,7 @@ import yaml
 
 from workshop.tests.servers import PASSWORD, ROOT, free_port
 
-from .conftest import PLACEHOLDERS, Stack
+from .conftest import Stack
 from .load import Load
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
@@ -155,7 +155,7 @@ def host(registry, tmp_path_factory):
             yield host
     finally:
         if host.folder.exists():
-            host.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+            host.remove()
 
 
 def said(result):

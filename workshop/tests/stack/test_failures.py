@@ -6,6 +6,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+# In asgi mode accidents happen under load (test_releases.py). In hybrid mode pages are those of wsgi mode, but live.
+pytestmark = pytest.mark.modes("wsgi", "hybrid")
+
 READY_WITHIN = 15
 # A page notices a dead connection at once, and comes back with back-off and jitter.
 CAUGHT_UP_WITHIN = 20_000

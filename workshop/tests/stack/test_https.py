@@ -4,7 +4,6 @@ the address. In one mode: what is behind Nginx has no part in it."""
 import asyncio
 import json
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,7 +19,7 @@ from workshop.tests.certificates import issue
 from workshop.tests.servers import Member, free_port
 
 from . import testssl
-from .conftest import BASE, PLACEHOLDERS, Loopback, Stack, eventually
+from .conftest import BASE, Loopback, Machine, eventually
 
 SITE, OTHER = "www.example.test", "example.test"
 PEBBLE = {
@@ -54,11 +53,11 @@ ISSUED_WITHIN = 60
 TAKEN_UP_WITHIN = 20
 
 
-class Secure(Stack):
+class Secure(Machine):
     project = "wisheasy-e2e-https"
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, checkout, folder):
+        super().__init__(checkout, folder)
         self.tls_port = free_port()
         self.site = f"https://{SITE}:{self.tls_port}"
         self.other = f"https://{OTHER}:{self.tls_port}"
@@ -118,7 +117,7 @@ class Secure(Stack):
 @pytest.fixture(scope="module")
 def secure(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("https") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+    stack = Secure(checkout, folder)
     (folder / "docker-compose.override.yml").write_text(yaml.safe_dump(OVERRIDE))
     (folder / "pebble").mkdir()
     (folder / "pebble" / "config.json").write_text(json.dumps({"pebble": PEBBLE}))
@@ -128,7 +127,6 @@ def secure(checkout, tmp_path_factory):
         cwd=folder / "pebble", check=True, capture_output=True,
     )  # fmt: skip
     (folder / "pebble" / "key.pem").chmod(0o644)
-    stack = Secure(folder)
     try:
         stack.up("asgi")
         curl = ["curl", "-sk", "--max-time", "5", "https://pebble:15000/roots/0"]
@@ -136,7 +134,7 @@ def secure(checkout, tmp_path_factory):
         stack.authority.load_verify_locations(cadata=stack.root)
         yield stack
     finally:
-        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+        stack.remove()
 
 
 def names(certificate):

@@ -18,7 +18,7 @@ from workshop.tests.certificates import issue
 from workshop.tests.recipes import blocks, text
 from workshop.tests.servers import free_port
 
-from .conftest import BASE, Clone
+from .conftest import BASE, Machine
 
 # As a provider sets it up: PostgreSQL wants its key for itself.
 START = """
@@ -112,7 +112,7 @@ def test_the_image_alone_serves_on_its_port_and_stops_by_itself(checkout, databa
 # --- managed-postgresql.md ---
 
 
-class Managed(Clone):
+class Managed(Machine):
     def migrate(self, *command, **options):
         """In the container that migrates."""
         return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "-T", "migrate", *command, **options)
@@ -131,7 +131,7 @@ def managed(checkout, database, tmp_path):
         clone.compose("build", "migrate")
         yield clone
     finally:
-        clone.down()
+        clone.remove()
 
 
 def test_a_managed_database_is_migrated_backed_up_and_restored_by_a_plain_role(managed, database):

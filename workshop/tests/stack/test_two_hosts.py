@@ -20,7 +20,7 @@ from workshop.tests.certificates import issue
 from workshop.tests.recipes import blocks, text, variables
 from workshop.tests.servers import Poster, free_port
 
-from .conftest import Clone, Loopback, eventually
+from .conftest import Loopback, Machine, eventually
 
 SITE = "www.example.com"
 # Where the pages have the data host, and what it listens on; and the web hosts.
@@ -30,7 +30,7 @@ WEB_HOSTS = {"a": "10.0.0.11:80", "b": "10.0.0.12:80"}
 
 @dataclass
 class Hosts:
-    web: dict[str, Clone]
+    web: dict[str, Machine]
     http_port: int
     https_port: int
     authority: ssl.SSLContext
@@ -43,13 +43,13 @@ class Hosts:
             transport=Loopback(verify=self.authority), timeout=30,
         )  # fmt: skip
 
-    def behind(self, host: Clone, path: str) -> httpx.Response:
+    def behind(self, host: Machine, path: str) -> httpx.Response:
         """What that one answers the balancer."""
         headers = {"Host": f"{SITE}:{self.https_port}", "X-Forwarded-Proto": "https"}
         return httpx.get(f"{host.url}{path}", headers=headers, timeout=10)
 
     @contextmanager
-    def page_on(self, host: Clone):
+    def page_on(self, host: Machine):
         """A live page on that one."""
         with (
             socket.create_connection(("127.0.0.1", host.port), timeout=10) as connection,
@@ -70,7 +70,7 @@ def data_ports():
 
 @pytest.fixture(scope="module")
 def data_host(checkout, data_ports, tmp_path_factory, gateway):
-    host = Clone(checkout, tmp_path_factory.mktemp("data") / "wisheasy", "wisheasy-e2e-data")
+    host = Machine(checkout, tmp_path_factory.mktemp("data") / "wisheasy", "wisheasy-e2e-data")
     prepare, start = blocks("two-hosts.md", "sh")[:2]
     override = blocks("two-hosts.md", "yaml")[0]
     for inside, outside in data_ports.items():
@@ -83,14 +83,14 @@ def data_host(checkout, data_ports, tmp_path_factory, gateway):
         host.run("bash", "-euc", start)
         yield host
     finally:
-        host.down()
+        host.remove()
 
 
 @pytest.fixture(scope="module")
 def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
     certificate = issue(tmp_path_factory.mktemp("site") / "given", SITE)
     folder = tmp_path_factory.mktemp("hosts")
-    web = {name: Clone(checkout, folder / name, f"wisheasy-e2e-host-{name}") for name in WEB_HOSTS}
+    web = {name: Machine(checkout, folder / name, f"wisheasy-e2e-host-{name}") for name in WEB_HOSTS}
     hosts = Hosts(web, free_port(), free_port(), ssl.create_default_context(cafile=certificate / "ca.pem"))
     balancer = f"wisheasy-e2e-balancer-{secrets.token_hex(4)}"
     try:
@@ -108,10 +108,10 @@ def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
     finally:
         web["a"].run("docker", "rm", "--force", balancer, check=False)
         for host in web.values():
-            host.down()
+            host.remove()
 
 
-def addresses_of(data: Clone, here: dict[str, str]) -> dict[str, str]:
+def addresses_of(data: Machine, here: dict[str, str]) -> dict[str, str]:
     """The secrets that are addresses, as the page has them."""
     page = text("two-hosts.md")
     for theirs, ours in here.items():
@@ -123,7 +123,7 @@ def addresses_of(data: Clone, here: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def prepare_web_host(host: Clone, data: Clone, addresses: dict[str, str], site: str) -> None:
+def prepare_web_host(host: Machine, data: Machine, addresses: dict[str, str], site: str) -> None:
     host.write("docker-compose.override.yml", blocks("two-hosts.md", "yaml")[1])
     host.write("data-ca.pem", (data.folder / "tls/ca.pem").read_text())
     (host.folder / "secrets").mkdir(mode=0o700)
@@ -139,7 +139,7 @@ def prepare_web_host(host: Clone, data: Clone, addresses: dict[str, str], site: 
     host.run("docker/configure", *(f"{name}={value}" for name, value in given.items()))
 
 
-def configuration(web: dict[str, Clone], gateway: str) -> str:
+def configuration(web: dict[str, Machine], gateway: str) -> str:
     """That of the balancer, with what the page of two hosts changes."""
     (text,) = blocks("load-balancer.md", "nginx")
     upstream, static = blocks("two-hosts.md", "nginx")
