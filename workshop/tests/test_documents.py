@@ -61,9 +61,11 @@ def read_by_commands():
     return {name for found in re.findall(read, text) for name in found if name}
 
 
-# Variables, settings and SQL that are there as examples, methods of HTTP, places to fill in, and what was renamed.
+# Variables, settings of packages and SQL that are there as examples, methods of HTTP, places to fill in, and what was
+# renamed.
 IN_CAPITALS = {
-    "SHOP_NAME", "STRIPE_KEY", "KEEP", "OLD_SLOT", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
+    "SHOP_NAME", "STRIPE_KEY", "WSGI", "ASGI", "SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF",
+    "WAGTAIL_GRAVATAR_PROVIDER_URL", "WAGTAIL_ENABLE_UPDATE_CHECK", "KEEP", "OLD_SLOT", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
     "FAILED", "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
 }  # fmt: skip
 # These pages add variables of their own.
