@@ -12,7 +12,6 @@ from django.utils.csp import CSP
 
 from kit.environment import env
 from kit.settings import *
-from kit.settings import BASE_DIR, LOGGING, STATIC_MIDDLEWARE, TEMPLATE_LOADERS
 
 # Your own come first: their templates and commands win.
 INSTALLED_APPS = [

@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from kit.live.changes import latest
-from kit.live.topics import publish
+from kit.live import latest, publish
 
 from .live import NOTES, POSTS
 from .models import Post
