@@ -23,7 +23,7 @@ PROGRAM = re.compile(r"(?:\w+=\S* )*(?:make\b|(?:docker|docker/\w+|bin/\w+|git|o
 # These do to a service what they do to any other: its name is held to docker-compose.yml.
 OF_ANY_SERVICE = {"up", "down", "restart", "ps", "logs", "cp", "pull"}
 # No part of this project.
-OF_THE_SHELL = {"cd", "rm", "git", "grep", "jq"}
+OF_THE_SHELL = {"cat", "cd", "rm", "git", "grep", "jq"}
 # Followed word for word by tests/stack/test_backups.py.
 FOLLOWED = "Trying a restore"
 # What a test puts into a word, as into f"up-{mode}".
@@ -32,26 +32,25 @@ ANY = "\0"
 NOT_RUN = {
     "make check": "is lint, test and e2e, which .ci/run calls one after the other",
     "make format": "would change the files that the tests are of",
-    "make bench": "takes 15 minutes; tests/test_bench.py runs its parts",  # only with lab
     "make lock": "asks the package index; tests/test_lock.py does so with one of its own",
     "make upgrade": "asks the package index; tests/test_lock.py does so with one of its own",
     "make upgrade WAIT=0": "asks the package index; tests/test_lock.py does so with one of its own",
     "make outdated": "asks the package index; tests/test_lock.py does so with one of its own",
-    "make template-diff": "asks the template; tests/test_template_diff.py does so with one of its own",
-    "git remote rename origin template": "Git's own; tests/test_template_diff.py does so",
-    "git cherry-pick template/changes": "Git's own; tests/test_template_diff.py does so",
-    "git cherry-pick --no-commit template/changes": "Git's own",
-    "git restore --staged --worktree PATH": "Git's own",
-    "git init": "Git's own; tests/test_template_diff.py does so",
-    "git cherry-pick": "Git's own; tests/test_template_diff.py does so",
+    "make app NAME=orders": "tests/test_add_app.py calls kit/add_app.py",
+    "make -C workshop bench": "takes 15 minutes; tests/test_bench.py runs its parts",
+    "make -C workshop lab": "serves until Ctrl+C; tests/lab does so",
+    "make -C workshop drills": "takes an hour; one round of it is part of make -C workshop e2e",
+    "DRILL_ROUNDS=10 make -C workshop drills": "takes hours; one round of it is part of make -C workshop e2e",
+    "git show FETCH_HEAD:CHANGELOG.md": "Git's own",
+    "git reset --hard": "Git's own",
+    ".venv/bin/python manage.py makemessages --locale ko": "Django's own, and takes GNU gettext",
+    ".venv/bin/python manage.py compilemessages": "Django's own, and takes GNU gettext",
     "docker compose exec postgres rm -r /var/lib/postgresql/18": "waits for a PostgreSQL that is not there yet",
     "make release TAG=1.4": "takes an image from a registry",
-    "make release ALLOW_UNSAFE=1": "does what --allow-unsafe does in kit/ops/tests/test_check_migrations.py",
-    'DRILL_ROUNDS=10 make e2e ARGS="-k test_releases"': "takes an hour; with one round it is part of make e2e",
+    "make release ALLOW_UNSAFE=1": "does what --allow-unsafe does in tests/ops/test_check_migrations.py",
     "openssl rand -hex 32": "any other way to random characters does",
     "docker stats": "Docker's own, and only shows",
     "docker system df --verbose": "Docker's own, and only shows",
-    "docker volume rm": "Docker's own, and takes the data with it",
     "docker inspect": "Docker's own, and only shows",
     "docker compose pull": "asks a registry",
     "ssh-keygen -t ed25519 -N '' -C deploy -f deploy": "OpenSSH's own; tests/stack/test_deploy.py does so",
@@ -77,7 +76,7 @@ DOCUMENTED = sorted(
     {
         command
         for name, text in TEXTS.items()
-        if not name.startswith(("docs/recipes/", "CHANGELOG"))
+        if not name.startswith(("docs/recipes/", "deploy/", "CHANGELOG"))
         for command in commands(text)
     }
     - set(NOT_RUN)
@@ -103,7 +102,8 @@ def programs(command):
 @cache
 def run_by_tests():
     """The words, without options, of each call and list in the tests, and of each command in a script."""
-    found = [("make", target) for target in re.findall(r"^make (\w+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)]
+    calls = re.findall(r"\bmake ((?:-C )?[a-z0-9 ]+)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    found = [["make", *filter(is_no_option, call.split())] for call in calls]
     for path in {*ROOT.glob("workshop/tests/**/*.py"), *ROOT.glob("apps/*/tests/*.py")} - {Path(__file__)}:
         tree = ast.parse(path.read_text())
         script = path.stem.removeprefix("test_")
@@ -210,8 +210,8 @@ def test_what_is_not_run_is_in_a_document():
 
 def test_a_recipe_is_followed_by_a_test():
     tests = " ".join(path.read_text() for path in {*ROOT.glob("workshop/tests/**/*.py")} - {Path(__file__)})
-    recipes = {path.stem for path in ROOT.glob("docs/recipes/*.md")} - {"README"}
-    assert [name for name in recipes if f'"{name}"' not in tests and f"recipes/{name}.md" not in tests] == []
+    recipes = {path.stem for folder in ("docs/recipes", "deploy") for path in ROOT.glob(f"{folder}/*.md")}
+    assert [name for name in recipes if f'"{name}"' not in tests and f"{name}.md" not in tests] == []
 
 
 def test_commands_are_in_blocks_that_this_looks_at():
