@@ -42,14 +42,9 @@ def add(name: str) -> str:
         "title": name.replace("_", " ").capitalize(),
     }
     folder.mkdir()
-    template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html", "po"], "files": []}
+    template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html"], "files": []}
     StartApp().handle(name=name, directory=str(folder), verbosity=0, **template, **words)
-    if "ko" in dict(settings.LANGUAGES):
-        import polib
-
-        catalog = folder / "locale/ko/LC_MESSAGES/django.po"
-        polib.pofile(catalog).save_as_mofile(catalog.with_suffix(".mo"))
-    else:
+    if "ko" not in dict(settings.LANGUAGES):
         shutil.rmtree(folder / "locale", ignore_errors=True)
     for file, text in registered.items():
         file.write_text(text)

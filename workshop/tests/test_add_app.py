@@ -1,6 +1,8 @@
 """`make app` adds an application that is whole, and whose tests go on passing when its model changes."""
 
+import gettext
 import re
+from pathlib import Path
 
 import pytest
 
@@ -39,11 +41,17 @@ def clone(tmp_path_factory):
     return clone
 
 
+def code_of(clone):
+    """The files that an owner edits when the model changes, none of them a test."""
+    files = sorted((clone.folder / "apps/orders").rglob("*.*"))
+    return [file for file in files if file.suffix in (".py", ".html") and not {"tests", "migrations"} & set(file.parts)]
+
+
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_its_tests_pass_whatever_its_columns_are(clone, changes):
     folder = clone.folder / "apps/orders"
-    before = {path: path.read_text() for path in folder.rglob("*.*") if path.suffix in (".py", ".html")}
-    code = [path for path in before if "tests" not in path.parts]
+    code = code_of(clone)
+    before = {path: path.read_text() for path in [*code, folder / "migrations/0001_initial.py"]}
     try:
         for old, new in changes:
             assert any(re.search(old, path.read_text()) for path in code), old
@@ -87,7 +95,11 @@ def test_its_tests_fail_when_the_page_is_broken(clone, file, old, new):
 
 
 def test_in_a_clone_of_one_language_it_has_no_catalogue_and_in_one_with_korean_it_has(clone, tmp_path):
-    assert (clone.folder / "apps/orders/locale/ko/LC_MESSAGES/django.mo").exists()
+    korean = gettext.translation("django", clone.folder / "apps/orders/locale", ["ko"])
+    texts = re.findall(r'translate "(.+?)"|\b_\("(.+?)"\)', "".join(map(Path.read_text, code_of(clone))))
+    # Its name and that of its things are the owner's to translate; "Sign in" is the project's.
+    untranslated = {text for pair in texts for text in pair if text and korean.gettext(text) == text}
+    assert untranslated == {"Orders", "order", "orders", "Sign in"}
     english = Clone(tmp_path)
     settings = english.folder / "wisheasy/settings.py"
     settings.write_text(settings.read_text().replace(', ("ko", "한국어")', ""))
