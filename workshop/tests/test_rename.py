@@ -1,48 +1,35 @@
-"""`make rename`, on copies of this checkout. The names are made up anew each time, so that no word is like them."""
+"""`make rename`, on copies of this checkout."""
 
-import os
-import random
 import re
 import secrets
 import subprocess
 import sys
-import tomllib
-from functools import partial
 
 import pytest
 
 from workshop.tests.checkout import commit, git
-from workshop.tests.servers import ROOT, copy_of_the_clone
+from workshop.tests.servers import copy_of_the_clone
 
-OLD = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
-# No letters that make a word, and as many as the present name has, for which the code has room.
-NEW, OTHER = ("".join(random.choices("bcdfghjklmnpqrstvwxz", k=max(len(OLD), 6))) for _ in range(2))
-LONGEST = f"{NEW}_{'x' * 30}"[:30]
+# What has not been merged into the owner's files: the licence stays with what stays the template's.
+NAMES_THE_TEMPLATE = {".template", "kit/LICENSE"}
 
 
-def run(folder, *command, **variables):
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **variables}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def rename(folder, name, **variables):
-    return run(folder, sys.executable, "bin/rename.py", name, **variables)
-
-
-def renamed(folder, name, **variables):
-    result = rename(folder, name, **variables)
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
+def rename(folder, name="shop", **variables):
+    """`make rename`, with the packages of these tests in the place of .venv."""
+    command = ["make", "rename", f"NAME={name}", f"PYTHON={sys.executable}"]
+    command += [f"{name}={value}" for name, value in variables.items()]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    folder = copy_of_the_clone(tmp_path_factory.mktemp("rename") / "original")
-    for name in ("LICENSE", "CHANGELOG.md"):
-        with (folder / name).open("a") as file:
-            file.write(f"{OLD} it was.\n")
-    git(folder, "init", "--quiet")
+    folder = copy_of_the_clone(tmp_path_factory.mktemp("rename") / "template")
+    # The packages are there.
+    (folder / "bin/venv").write_text("#!/bin/sh\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder, "Begin")
+    (folder / "README.md").write_text("Changed.\n")
+    commit(folder, "Change")
     return folder
 
 
@@ -53,277 +40,217 @@ def clone(original, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def renamed_clone(original, tmp_path_factory):
-    """A renamed clone, which a test may read and run."""
-    folder = tmp_path_factory.mktemp("renamed") / "clone"
-    git(original, "clone", "--quiet", str(original), str(folder))
-    renamed(folder, NEW)
-    return folder
+def renamed(original, tmp_path_factory):
+    """Renamed clones, by the variables that they were renamed with, for tests that only read."""
+    clones = {}
+
+    def renamed(name="shop", **variables):
+        key = (name, *variables.items())
+        if key not in clones:
+            folder = clones[key] = tmp_path_factory.mktemp("renamed") / "clone"
+            git(original, "clone", "--quiet", str(original), str(folder))
+            result = rename(folder, name, **variables)
+            assert (result.returncode, result.stderr) == (0, "")
+        return clones[key]
+
+    return renamed
 
 
-# --- A renamed clone ---
+def files(folder):
+    return git(folder, "ls-files").splitlines()
 
 
-def test_the_old_name_is_nowhere_in_the_tree(renamed_clone):
-    as_a_word = rf"(^|[^a-z0-9]|\\[nrt]){OLD}([^a-z0-9]|$)"
-    listed = git(renamed_clone, "ls-files", "--cached", "--others", "--exclude-standard")
-    assert re.findall(as_a_word, listed, re.MULTILINE | re.IGNORECASE) == []
-    options = ("--untracked", "--text", "--ignore-case", "--extended-regexp", "--files-with-matches")
-    assert run(renamed_clone, "git", "grep", *options, as_a_word).stdout.split() == ["CHANGELOG.md", "LICENSE"]
+# --- What is left ---
+
+EVERY_WAY = [{}, {"KEEP": "wishes"}, {"LANGUAGES": "en,ko"}, {"CI": "gitlab"}]
 
 
-def test_git_follows_the_files(renamed_clone):
-    status = git(renamed_clone, "status", "--porcelain", "--find-renames=50%").splitlines()
-    assert [line for line in status if line.startswith(("??", " D", "D"))] == []
-    assert f"{OLD}/settings.py -> {NEW}/settings.py" in "\n".join(status)
+@pytest.fixture(params=EVERY_WAY, ids=["alone", "with the example", "in two languages", "on GitLab"])
+def shop(request, renamed):
+    return renamed(**request.param)
 
 
-def test_it_is_a_whole_project(renamed_clone):
-    servers = ["-c", f"import {NEW}.wsgi, {NEW}.asgi"]
-    for command in (servers, ["manage.py", "check"], ["manage.py", "makemigrations", "--check", "--dry-run"]):
-        result = run(renamed_clone, sys.executable, *command, SECRET_KEY=secrets.token_urlsafe(64))
-        assert result.returncode == 0, result.stderr
+def test_what_is_left_reads_as_the_owners(shop):
+    found = subprocess.run(
+        ["git", "grep", "-I", "-il", "wisheasy"], cwd=shop, capture_output=True, text=True, check=False
+    )
+    assert set(found.stdout.split()) - NAMES_THE_TEMPLATE == set()
+    assert [path for path in files(shop) if "wisheasy" in path] == []
 
 
-def test_some_of_its_own_tests_pass(renamed_clone):
-    some = [f"tests/test_{name}.py" for name in ("translations", "compose", "env_example", "worker")]
-    some += ["tests/handler/test_threads.py", "apps/accounts/tests/test_sign_in.py"]
-    result = run(renamed_clone, sys.executable, "-m", "pytest", "-q", *some)
-    assert result.returncode == 0, result.stdout[-3000:]
+def test_nothing_is_left_of_what_is_the_templates_alone(shop):
+    gone = {"workshop", ".ci", "LICENSE", "README.ko.md", "rename.mk", ".github/workflows/workshop.yml"}
+    assert {path for path in gone if (shop / path).exists()} == set()
+    found = subprocess.run(
+        ["git", "grep", "-I", "-l", "workshop/"], cwd=shop, capture_output=True, text=True, check=False
+    )
+    assert set(found.stdout.split()) <= {"bin/update"}
+    assert "make rename" not in subprocess.run(["make"], cwd=shop, capture_output=True, text=True, check=True).stdout
 
 
-def test_it_is_in_style(renamed_clone):
+def test_the_readme_is_of_one_screen_and_the_changelog_empty(renamed):
+    readme = (renamed() / "README.md").read_text()
+    assert readme.startswith("# shop\n")
+    assert len(readme.splitlines()) < 60
+    assert "licence" in readme
+    assert (renamed() / "CHANGELOG.md").read_text() == "# Changelog\n\n## Unreleased\n"
+
+
+def test_the_readme_names_commands_and_places_that_are_there(renamed):
+    readme = (renamed() / "README.md").read_text()
+    targets = re.findall(r"^([a-z0-9 -]+):", (renamed() / "Makefile").read_text(), re.MULTILINE)
+    named = set(re.findall(r"(?:`|^|; )make ([a-z0-9-]+)", readme, re.MULTILINE))
+    assert named
+    assert named <= set(" ".join(targets).split())
+    folders = re.findall(r"`((?:apps|kit|nginx|docker|docs|tests|shop)/)`", readme)
+    assert [folder for folder in folders if not (renamed() / folder).is_dir()] == []
+
+
+def run(folder, *arguments):
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "DATABASE_URL": "sqlite://:memory:",
+    }
+    result = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_it_is_a_whole_project(shop):
+    run(shop, "manage.py", "check")
+    run(shop, "-c", "import shop.wsgi, shop.asgi")
+
+
+# Nothing is formatted: no name, long or short, may need it.
+@pytest.mark.parametrize("name", ["ab", "shop", "b" * 30, "green_grocer"])
+def test_it_is_in_style_whatever_it_is_called(renamed, name):
     for command in (["check"], ["format", "--check"]):
-        result = run(renamed_clone, sys.executable, "-m", "ruff", *command, ".")
-        assert result.returncode == 0, result.stdout
+        run(renamed(name), "-m", "ruff", *command, ".")
 
 
-def test_a_long_name_is_in_style_as_well(clone):
-    renamed(clone, LONGEST)
-    test_it_is_in_style(clone)
+def test_the_example_goes_with_its_lines_or_stays(renamed):
+    assert not (renamed() / "apps/wishes").exists()
+    assert "wishes" not in (renamed() / "shop/settings.py").read_text() + (renamed() / "shop/urls.py").read_text()
+    assert "apps.wishes" in (renamed(KEEP="wishes") / "shop/settings.py").read_text()
+    assert (renamed(KEEP="wishes") / "apps/wishes/models.py").exists()
 
 
-def test_renaming_it_back_leaves_nothing_changed(clone):
-    renamed(clone, NEW)
-    renamed(clone, OLD, FORCE="1")
-    assert git(clone, "diff", "HEAD", "--stat") == ""
-    assert git(clone, "status", "--porcelain") == ""
+def test_it_speaks_the_languages_that_were_chosen(renamed):
+    def languages(folder):
+        settings = (folder / "shop/settings.py").read_text()
+        catalogues = {path.split("/locale/")[1].split("/")[0] for path in files(folder) if "/locale/" in path}
+        code = re.search(r'^LANGUAGE_CODE = "(\w+)"', settings, re.MULTILINE)[1]
+        return code, re.findall(r'\("(\w+)", _\(', re.search(r"^LANGUAGES = .*", settings, re.MULTILINE)[0]), catalogues
+
+    assert languages(renamed()) == ("en", ["en"], set())
+    assert languages(renamed(LANGUAGES="en,ko")) == ("en", ["en", "ko"], {"ko"})
+    assert languages(renamed(LANGUAGES="ko")) == ("ko", ["ko"], {"ko"})
+
+
+def test_it_has_the_workflows_of_one_provider(renamed):
+    assert not (renamed() / ".gitlab-ci.yml").exists()
+    assert sorted(path.name for path in (renamed() / ".github/workflows").iterdir()) == ["ci.yml", "deploy.yml"]
+    assert (renamed(CI="gitlab") / ".gitlab-ci.yml").exists()
+    assert not (renamed(CI="gitlab") / ".github").exists()
+
+
+def test_the_address_of_origin_chooses_the_provider(clone):
+    git(clone, "remote", "set-url", "origin", "git@gitlab.com:somebody/wisheasy.git")
+    assert rename(clone).returncode == 0
+    assert (clone / ".gitlab-ci.yml").exists()
+
+
+def test_it_is_within_its_budget(renamed):
+    kept = [path for path in files(renamed()) if not re.search(r"(requirements[\w-]*\.txt|\.(svg|png|mo))$", path)]
+    lines = {path: len((renamed() / path).read_text(errors="replace").splitlines()) for path in kept}
+    owners = [path for path in kept if not path.startswith(("kit/", "nginx/", "docker/", "deploy/"))]
+    assert len(kept) <= 220
+    assert sum(lines.values()) <= 13_500
+    assert len(owners) <= 90
+    assert sum(lines[path] for path in owners) <= 5_500
+
+
+# --- Git ---
+
+
+def test_origin_becomes_template_and_the_commit_is_recorded(renamed, original):
+    assert git(renamed(), "remote").split() == ["template"]
+    head = git(original, "rev-parse", "HEAD").strip()
+    assert (renamed() / ".template").read_text() == f"wisheasy shop {head}\n"
+
+
+def test_the_origin_of_a_repository_of_ones_own_stays(original, tmp_path):
+    """As "Use this template" makes it: one commit, and origin is the owner's."""
+    git(tmp_path, "clone", "--quiet", str(original), "clone")
+    clone = tmp_path / "clone"
+    git(clone, "checkout", "--quiet", "--orphan", "mine")
+    commit(clone, "Initial commit")
+    assert rename(clone).returncode == 0
+    assert git(clone, "remote").split() == ["origin"]
 
 
 def test_until_it_is_committed_git_takes_it_back(clone):
-    renamed(clone, NEW)
-    run(clone, "git", "reset", "--hard")
+    rename(clone)
+    git(clone, "reset", "--hard")
     assert git(clone, "status", "--porcelain") == ""
-
-
-# --- Another name, later ---
-
-
-def test_words_that_only_contain_the_name_stay(clone):
-    renamed(clone, NEW)
-    own = f"{NEW}s re{NEW} my_{NEW} co-{NEW} {NEW}2 {NEW.upper()}S {NEW.capitalize()}s\n"
-    (clone / "own.txt").write_text(own)
-    commit(clone, "Rename, and write")
-    renamed(clone, OTHER)
-    assert (clone / "own.txt").read_text() == own
-
-
-def test_what_is_called_after_it_follows(clone):
-    renamed(clone, NEW)
-    form = "{0}.settings {0}/urls.py {0}_edge {0}-web ${{X:-{0}}} {1} {1}_KEY {2} {0}는 \\n{0}\n"
-    (clone / f"{NEW}_notes.txt").write_text(form.format(NEW, NEW.upper(), NEW.capitalize()))
-    commit(clone, "Rename, and write")
-    renamed(clone, OTHER)
-    assert (clone / f"{OTHER}_notes.txt").read_text() == form.format(OTHER, OTHER.upper(), OTHER.capitalize())
-    assert not (clone / NEW).exists()
-
-
-@pytest.mark.parametrize("committed", [True, False])
-def test_what_was_called_so_before_the_project_stays(clone, committed):
-    (clone / f"my {NEW}.txt").write_text(f"A {NEW} of my own\n")
-    commit(clone, "Write")
-    renamed(clone, NEW)
-    if committed:
-        commit(clone, "Rename")
-        (clone / "more.txt").write_text(f"{NEW}.settings\n")
-        commit(clone, "Write more")
-    renamed(clone, OTHER, FORCE="" if committed else "1")
-    assert (clone / f"my {NEW}.txt").read_text() == f"A {NEW} of my own\n"
-    assert not committed or (clone / "more.txt").read_text() == f"{OTHER}.settings\n"
-    assert git(clone, "grep", "--untracked", "-l", "-i", NEW).splitlines() == [f"my {NEW}.txt"]
-    renamed(clone, OLD, FORCE="1")
-    changed = git(clone, "diff", "HEAD~2" if committed else "HEAD", "--name-only").splitlines()
-    assert changed == (["more.txt"] if committed else [])
-
-
-def test_a_model_of_that_name_is_refused(clone):
-    renamed(clone, NEW)
-    migration = clone / "apps" / "orders" / "migrations" / "0001_initial.py"
-    migration.parent.mkdir(parents=True)
-    migration.write_text(f'migrations.CreateModel(name="{NEW.capitalize()}")\n')
-    commit(clone, "Rename, and add a model")
-    path = "apps/orders/migrations/0001_initial.py"
-    sentence = f"{path}:1 gives the name to databases: call that otherwise by a migration first."
-    assert_refused(clone, sentence, OTHER)
+    assert (clone / "wisheasy/settings.py").exists()
+    assert not (clone / "shop/settings.py").exists()
 
 
 # --- What is refused ---
 
 
-def assert_refused(clone, sentence, name, **variables):
+def assert_refused(clone, sentence, *arguments, **variables):
     before = git(clone, "status", "--porcelain")
-    result = rename(clone, name, **variables)
-    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"{sentence}\n")
+    result = rename(clone, *arguments, **variables)
+    assert result.returncode != 0
+    assert result.stderr.splitlines()[0] == sentence
     assert git(clone, "status", "--porcelain") == before
 
 
-FORM = (
-    "'{}' is no name that Python, PostgreSQL and Docker all take: expected lower-case letters, digits and single"
-    " underscores between them, a letter first, such as in `make rename NAME=…`."
-)
-MODULE = "'{}' is a module that Python or an installed package brings: choose another name."
-POSTGRESQL = "'{}' is reserved by PostgreSQL: choose another name."
-THERE = "There is '{}' in this folder already: choose another name, or remove it."
+FORM = "NAME='{}' is wrong: expected up to 30 lower-case letters, digits and single _, such as NAME=shop."
+TAKEN = "NAME='{}' is taken by Python, a package or a file: choose another."
+REFUSED = {FORM: ["", "Upper", "two words", "with-hyphen", "1digit", "_x", "a__b", "a_", "ümlaut", "x" * 31]}
+REFUSED |= {TAKEN: ["nonlocal", "json", "django", "redis", "apps"]}
+REFUSED |= {"NAME='{}' is PostgreSQL's own: choose another.": ["user", "pg_stat"]}
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("", FORM),
-        ("Upper", FORM),
-        ("two words", FORM),
-        ("with-hyphen", FORM),
-        ("with.dot", FORM),
-        ("1digit", FORM),
-        ("_private", FORM),
-        ("double__underscore", FORM),
-        ("underscore_", FORM),
-        ("ümlaut", FORM),
-        ("$(id)", FORM),
-        ("x" * 31, "'{}' has 31 characters, and 30 are the most that PostgreSQL leaves room for."),
-        ("nonlocal", "'{}' is a word of Python's own language: choose another name."),
-        ("pg_stat", POSTGRESQL),
-        ("tablesample", POSTGRESQL),
-        ("public", POSTGRESQL),
-        ("json", MODULE),
-        ("test", MODULE),
-        ("compression", MODULE),
-        ("django", MODULE),
-        ("redis", MODULE),
-        ("apps", THERE),
-        ("makefile", THERE),
-        (OLD, "The project is called {} already."),
-    ],
+    ("sentence", "name"), [(sentence, name) for sentence, names in REFUSED.items() for name in names]
 )
-def test_a_name_that_cannot_be_taken_is_refused(clone, name, sentence):
+def test_a_name_that_cannot_be_taken_is_refused(clone, sentence, name):
     assert_refused(clone, sentence.format(name), name)
 
 
-def test_what_could_not_be_told_apart_is_refused(clone):
-    (clone / "own.txt").write_text(f"\n{OLD} is a {NEW}, too")
-    commit(clone, "Write")
-    sentence = f"own.txt:2 says '{NEW}' already, which could not be told apart there: choose another name."
-    assert_refused(clone, sentence, NEW)
+def test_options_that_mean_nothing_are_refused(clone):
+    assert_refused(clone, "KEEP='lab' is wrong: expected wishes.", KEEP="lab")
+    assert_refused(clone, "CI='jenkins' is wrong: expected github or gitlab.", CI="jenkins")
+    sentence = "LANGUAGES='xx' is wrong: expected en or ko, with commas between them."
+    assert_refused(clone, sentence, LANGUAGES="en,xx")
 
 
-def test_a_folder_of_that_name_is_refused(clone):
-    (clone / "apps" / NEW).mkdir()
-    (clone / "apps" / NEW / "urls.py").touch()
-    commit(clone, "Add an application")
-    assert_refused(clone, f"There is '{NEW}' in this project already: choose another name.", NEW)
+def test_what_is_not_committed_is_refused_unless_it_is_meant(clone):
+    (clone / "own.txt").write_text("wisheasy and own")
+    sentence = "There are changes that are not committed: commit or stash them, or say FORCE=1."
+    assert_refused(clone, sentence)
+    assert rename(clone, FORCE="1").returncode == 0
+    assert (clone / "own.txt").read_text() == "shop and own"
 
 
-def test_what_is_not_committed_is_refused(clone):
-    (clone / "own.txt").write_text("own")
-    sentence = "There are changes that are not committed: commit or stash them, or say FORCE=1 to rename anyway."
-    assert_refused(clone, sentence, NEW)
-
-
-def test_force_takes_what_is_not_committed_with_it(clone):
-    (clone / "own.txt").write_text(f"{OLD} and own")
-    renamed(clone, NEW, FORCE="1")
-    assert (clone / "own.txt").read_text() == f"{NEW} and own"
-
-
-def test_a_folder_without_git_is_refused(original, tmp_path):
+def test_a_folder_without_git_is_refused(tmp_path):
     folder = copy_of_the_clone(tmp_path / "download")
-    result = rename(folder, NEW)
-    assert result.returncode == 1
-    assert result.stderr == (
-        f"{folder} is not under Git, which finds the files and leads back: git init, git add --all, git commit first.\n"
-    )
-    assert (folder / OLD).is_dir()
-
-
-@pytest.fixture
-def make(clone):
-    makefile = (clone / "Makefile").read_text().replace("\t@bin/venv\n", "").replace(".venv/bin/python", sys.executable)
-    (clone / "Makefile").write_text(makefile)
-    commit(clone, "Use the environment of the tests")
-    return partial(run, clone, "make")
-
-
-def test_an_unknown_example_is_refused(make, clone):
-    there = [path.parent.name for path in sorted(ROOT.glob("apps/*/example.toml"))]
-    result = make("rename", f"NAME={NEW}", f"WITHOUT={','.join([*there, 'accounts'])}")
-    sentence = f"WITHOUT='accounts' is no example that is here: expected {' or '.join(there) or 'nothing'}."
+    (folder / "bin/venv").write_text("#!/bin/sh\n")
+    result = rename(folder)
+    sentence = "This is no Git checkout with a commit: git init, git add --all and git commit come first."
     assert result.stderr.splitlines()[0] == sentence
-    assert git(clone, "status", "--porcelain") == ""
+    assert (folder / "wisheasy/settings.py").exists()
 
 
-def test_a_name_that_nobody_has_chosen_is_refused(make):
-    assert FORM.format("") in make("rename", NAME=NEW).stderr
-    assert make("rename", f"NAME={NEW}").returncode == 0
-
-
-# --- An installation ---
-
-
-@pytest.fixture
-def installed(clone, tmp_path):
-    """A clone that has been started once; `docker` answers what the test says."""
-    run(clone, "docker/configure")
-
-    def rename_with(docker, **variables):
-        programs = tmp_path / "programs"
-        programs.mkdir()
-        (programs / "docker").write_text(f"#!/bin/sh\n{docker}\n")
-        (programs / "docker").chmod(0o755)
-        said = renamed(clone, NEW, PATH=f"{programs}:{os.environ['PATH']}", **variables)
-        values = dict(re.findall(r"^(\w+)=(.*)$", (clone / ".env").read_text(), re.MULTILINE))
-        names = [values[name] for name in ("COMPOSE_PROJECT_NAME", "POSTGRES_USER", "POSTGRES_DB")]
-        user, database = re.match(r"postgres://(\w+):\w+@postgres:5432/(\w+)\n$", secret()).groups()
-        return said, [*names, user, database]
-
-    def secret():
-        return (clone / "secrets" / "database_url").read_text()
-
-    rename_with.folder = clone
-    return rename_with
-
-
-@pytest.mark.parametrize(
-    "docker", ["echo volume", '[ "$1" = volume ] || echo container', "exit 1"], ids=["volumes", "containers", "unknown"]
-)
-def test_an_installation_with_data_keeps_its_names(installed, docker):
-    said, names = installed(docker)
-    assert names == [OLD] * 5
-    assert f"The stack of this machine stays {OLD} (COMPOSE_PROJECT_NAME in .env), and its data where it is" in said
-
-
-def test_an_installation_with_data_keeps_a_name_that_was_not_said(installed):
-    path = installed.folder / ".env"
-    path.write_text(path.read_text().replace(f"COMPOSE_PROJECT_NAME={OLD}", "COMPOSE_PROJECT_NAME="))
-    assert installed("echo volume")[1] == [OLD] * 5
-
-
-def test_an_installation_without_data_gets_the_new_name(installed):
-    said, names = installed("exit 0")
-    assert names == [NEW] * 5
-    assert f".env and secrets/database_url, which no stack has used yet, say {NEW} too." in said
-
-
-def test_an_installation_with_a_name_of_its_own_stays(installed):
-    said, names = installed("exit 0", COMPOSE_PROJECT_NAME="another")
-    assert names == [OLD] * 5
-    assert ".env" not in said
+def test_a_name_of_the_shell_is_not_taken(clone, monkeypatch):
+    monkeypatch.setenv("NAME", "shop")
+    result = subprocess.run(
+        ["make", "rename", f"PYTHON={sys.executable}"], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert result.stderr.splitlines()[0] == FORM.format("")
