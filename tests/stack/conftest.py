@@ -15,6 +15,8 @@ import pytest
 from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
+# As Compose takes it.
+NAME = re.sub("[^a-z0-9]+", "-", ROOT.name.lower()).strip("-") or "project"
 
 
 class Stack:
@@ -24,7 +26,7 @@ class Stack:
             listener.bind(("127.0.0.1", 0))
             self.port = listener.getsockname()[1]
         self.environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
-            "COMPOSE_PROJECT_NAME": os.environ.get("E2E_PROJECT", f"{ROOT.name.lower()}-e2e"),
+            "COMPOSE_PROJECT_NAME": os.environ.get("E2E_PROJECT") or f"{NAME}-e2e",
             "HTTP_PORT": str(self.port),
             # All requests come from one address.
             **dict.fromkeys(("LIMIT_PAGES", "LIMIT_LIVE"), "0"),
@@ -33,15 +35,15 @@ class Stack:
     def run(self, *command, **variables):
         """What the command prints, which is shown while it runs."""
         self.say(f"$ {' '.join(command)}")
-        process = subprocess.Popen(
+        lines = []
+        with subprocess.Popen(
             command, cwd=self.folder, env=self.environment | variables, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            self.say(f"    {line.rstrip()}")
-        assert process.wait() == 0, f"{' '.join(command)} failed:\n{''.join(lines)}"
+        ) as process:  # fmt: skip
+            for line in process.stdout:
+                lines.append(line)
+                self.say(f"    {line.rstrip()}")
+        assert process.returncode == 0, f"{' '.join(command)} failed:\n{''.join(lines)}"
         return "".join(lines)
 
     def python(self, code):
@@ -102,7 +104,19 @@ def stack(request, tmp_path_factory):
         stack.run("make", f"up-{stack.mode}")
         yield stack
     finally:
-        down = ["docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5"]
+        down = [
+            "docker",
+            "compose",
+            "--progress",
+            "quiet",
+            "--profile",
+            "*",
+            "down",
+            "--volumes",
+            "--remove-orphans",
+            "--timeout",
+            "5",
+        ]
         stack.run(*down, SERVER_MODE=stack.mode)
         for slot in ("blue", "green"):
             image = f"{stack.environment['COMPOSE_PROJECT_NAME']}:{slot}"

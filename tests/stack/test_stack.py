@@ -4,7 +4,6 @@ import re
 import threading
 import time
 
-import pytest
 from django.conf import settings
 from django.shortcuts import resolve_url
 
@@ -71,8 +70,7 @@ def test_a_websocket_is_opened_or_the_answer_says_what_opens_one(stack):
 
 
 def test_another_host_than_the_site_is_refused(stack):
-    with pytest.raises(ConnectionError):
-        stack.get("/", Host="evil.example")
+    assert stack.get("/", Host="evil.example").status in (400, 404, 421)
 
 
 def test_a_release_and_a_rollback_lose_no_request(stack):
