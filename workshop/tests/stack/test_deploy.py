@@ -17,7 +17,7 @@ import yaml
 
 from workshop.tests.servers import PASSWORD, ROOT, free_port
 
-from .conftest import PLACEHOLDERS, Stack
+from .conftest import Stack
 from .load import Load
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
@@ -93,7 +93,7 @@ def images(checkout, registry, tmp_path_factory):
 class Host(Stack):
     """A machine that has Docker, an SSH server and an empty home. What CI knows of it is in `variables`."""
 
-    project = "wisheasy-deploy"
+    project = "wisheasy-e2e-deploy"
 
     def __init__(self, home: Path):
         super().__init__(home / "site")
@@ -155,7 +155,7 @@ def host(registry, tmp_path_factory):
             yield host
     finally:
         if host.folder.exists():
-            host.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+            host.remove()
 
 
 def said(result):

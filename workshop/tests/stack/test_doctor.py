@@ -24,7 +24,7 @@ def test_where_nothing_is_wrong_it_says_so(stack):
     assert looked_at >= {
         "docker", "compose", "env", "secrets", "permissions", "clock", "disk", "cpus", "memory", "address", "port",
         "postgres", "redis", "settings", "database", "connections", "migrations", "push", f"web-{stack.slot()}",
-        "nginx", "mode", "published", "servers", "edge", "page", "csrf", "websocket", "backup", "changes",
+        "nginx", "mode", "published", "servers", "page", "csrf", "websocket", "backup", "changes",
     }  # fmt: skip
 
 
@@ -141,12 +141,22 @@ def server_hanging(stack):
 
 
 @contextmanager
-def edge_of_another_mode(stack):
+def nginx_of_another_mode(stack):
     slot = stack.slot()
 
     def publish(mode):
-        stack.compose("run", "--rm", "--no-deps", "-T", "edge", "docker/edge", "publish", SLOT=slot, SERVER_MODE=mode)
-        stack.compose("exec", "-T", "nginx", "nginx", "-c", "/edge/current/nginx.conf", "-s", "reload")
+        stack.compose(
+            "run",
+            "--rm",
+            "--no-deps",
+            "-T",
+            "nginx-files",
+            "docker/nginx_files",
+            "publish",
+            SLOT=slot,
+            SERVER_MODE=mode,
+        )
+        stack.compose("exec", "-T", "nginx", "nginx", "-c", "/srv/nginx/current/nginx.conf", "-s", "reload")
 
     publish("hybrid")
     try:
@@ -175,7 +185,7 @@ def backups_old(stack):
 
 BREAKAGES = [
     postgres_down, password_of_the_database_changed, password_of_redis_in_one_place, password_of_redis_not_taken_up,
-    migration_missing, server_hanging, edge_of_another_mode,
+    migration_missing, server_hanging, nginx_of_another_mode,
     backups_old,
 ]  # fmt: skip
 
