@@ -12,7 +12,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import yaml
 from django.conf import settings
+
+from tests.test_containers import Loader
 
 ROOT = Path(settings.BASE_DIR)
 # As Compose takes it.
@@ -73,7 +76,8 @@ def copy_of_the_clone(folder):
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        # The owner's own steps of a release may tell others of it.
+        if (ROOT / name).is_file() and not name.startswith("docker/hooks/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     if (ROOT / "secrets/app").exists():
@@ -83,6 +87,22 @@ def copy_of_the_clone(folder):
         own = re.findall(rf"^(?:{'|'.join(names.split())})=.*$", (ROOT / ".env").read_text(), re.MULTILINE)
         text = (folder / ".env.example").read_text()
         (folder / ".env").write_text("\n".join([text, *own, ""]))
+
+
+def compose_files(folder):
+    """For COMPOSE_FILE: those of the project, and one that publishes the port of Nginx alone."""
+    names = [name for name in ("docker-compose.yml", "docker-compose.override.yml") if (folder / name).exists()]
+    services = {
+        service
+        for name in names
+        for service, options in (yaml.load((folder / name).read_text(), Loader).get("services") or {}).items()
+        if service != "nginx" and (options or {}).get("ports")
+    }
+    if services:
+        lines = [f"  {service}:\n    ports: !reset []\n" for service in sorted(services)]
+        (folder / "docker-compose.e2e.yml").write_text("services:\n" + "".join(lines))
+        names.append("docker-compose.e2e.yml")
+    return ":".join(names)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +117,7 @@ def stack(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack") / ROOT.name
     copy_of_the_clone(folder)
     stack = Stack(folder, say)
+    stack.environment["COMPOSE_FILE"] = compose_files(folder)
     read = ["docker/read_env", "SERVER_MODE"]
     asked = subprocess.run(read, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
     stack.mode = os.environ.get("E2E_MODE") or asked.stdout.strip()
