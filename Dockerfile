@@ -37,7 +37,7 @@ RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
 FROM project
 COPY --from=static /app/var/static var/static
 COPY nginx nginx
-COPY docker/nginx_files docker/
+COPY --chmod=755 docker/nginx_files docker/
 # What a host releases this image with; docker/deploy_on_host takes it from here.
 COPY Makefile docker-compose.yml .env.example /host/
 COPY docker /host/docker

@@ -1,25 +1,71 @@
 import os
+import re
 import secrets
 import signal
+from pathlib import Path
 
 import django
 import pytest
 
-# The environment of the person who runs the tests decides nothing but the services: DATABASE_URL and REDIS_URL, where
-# `make e2e` runs these tests once more on PostgreSQL and Redis.
-for name in (
-    "SERVER_ROLE", "SITE_URL", "DEBUG", "PORT", "BIND_ADDRESS", "WEB_CONCURRENCY", "WEB_THREADS", "STOCK_ASGI",
-    "FORWARDED_ALLOW_IPS", "SECRET_KEY_FILE", "DATABASE_URL_FILE", "REDIS_URL_FILE", "TRUSTED_PROXIES", "HTTP3",
-    "LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS",
-):  # fmt: skip
-    os.environ.pop(name, None)
-# A shell has what it starts in the background ignore Ctrl+C, and so would the servers that tests end by it.
+ROOT = Path(__file__).parent
+# The variables of the person who runs the tests decide nothing, apart from the services that the tests may use.
+for path in ROOT.glob("*/settings.py"):
+    for name in re.findall(r'env\.read\(\s*"\w+",\s*"(\w+)"', path.read_text()):
+        if name not in ("DATABASE_URL", "REDIS_URL"):
+            os.environ.pop(name, None)
+            os.environ.pop(f"{name}_FILE", None)
+# A shell lets what it starts in the background ignore Ctrl+C, and so would the servers that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What your settings require besides gets its value for the tests here: os.environ["STRIPE_KEY"] = "for the tests".
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
-# This mode has all that there is to test in one process. The others are tested through real servers.
 os.environ["SERVER_MODE"] = "asgi"
 os.environ["DJANGO_SETTINGS_MODULE"] = "wisheasy.settings"
 django.setup()
+
+
+class Person:
+    """Someone at a browser: `client`, and `user` unless they have no account."""
+
+    def __init__(self, name=None, **fields):
+        from django.contrib.auth import get_user_model
+        from django.test import Client
+
+        self.client, self.user = Client(), None
+        if name:
+            self.user = get_user_model().objects.create_user(name, **fields)
+            self.client.force_login(self.user)
+
+
+@pytest.fixture
+def owner(db):
+    """Whose things they are."""
+    return Person("owner")
+
+
+@pytest.fixture
+def member(db):
+    """Has an account too."""
+    return Person("member")
+
+
+@pytest.fixture
+def outsider(db):
+    """Has no account."""
+    return Person()
+
+
+@pytest.fixture
+def staff(db):
+    """May do everything in the admin."""
+    return Person("staff", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture(autouse=True)
+def fast_settings(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Static files need not be collected.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +73,8 @@ def django_db_modify_db_settings(tmp_path_factory):
     from django.conf import settings
 
     database = settings.DATABASES["default"]
-    # The threads of a test end with it, and nobody would close what they kept.
+    # The threads of a test end with it, and would leave what they kept open.
     database["CONN_MAX_AGE"] = 0
     if database["ENGINE"].endswith("sqlite3"):
-        # A file and not memory, as in use: there readers do not wait for a writer (WAL).
+        # A file and not memory, as in production: there readers do not wait for a writer (WAL).
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
-
-
-@pytest.fixture(autouse=True)
-def static_files_need_not_be_collected(settings):
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}

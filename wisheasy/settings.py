@@ -9,7 +9,6 @@ and one in .env.
 from datetime import timedelta
 
 from django.utils.csp import CSP
-from django.utils.translation import gettext_lazy as _
 
 from kit.environment import env
 from kit.settings import *
@@ -110,7 +109,7 @@ AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
 # --- Language and time ---
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "wisheasy" / "locale"]
 TIME_ZONE = "UTC"
 

@@ -16,7 +16,7 @@ from django.views.generic import FormView
 from .forms import SignUpForm
 
 
-class Return(RedirectURLMixin):
+class NextUrlMixin(RedirectURLMixin):
     """Where to go afterwards: `next` if it is on this site and not one of these pages, else the first page."""
 
     next_page = settings.LOGIN_REDIRECT_URL
@@ -28,24 +28,24 @@ class Return(RedirectURLMixin):
         return "" if urlsplit(address).path in own else address
 
 
-class RefuseWith422:
+class UnprocessableFormMixin:
     """A form that is not valid is shown again as an error, which scripts and caches can tell from success."""
 
     def form_invalid(self, form):
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
 
-class SignIn(RefuseWith422, Return, LoginView):
+class SignIn(UnprocessableFormMixin, NextUrlMixin, LoginView):
     template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
 
 
-class SignOut(Return, LogoutView):
+class SignOut(NextUrlMixin, LogoutView):
     pass
 
 
 @method_decorator([sensitive_post_parameters("password1", "password2"), never_cache], name="dispatch")
-class SignUp(RefuseWith422, Return, FormView):
+class SignUp(UnprocessableFormMixin, NextUrlMixin, FormView):
     form_class = SignUpForm
     template_name = "accounts/sign_up.html"
 
@@ -62,7 +62,7 @@ class SignUp(RefuseWith422, Return, FormView):
             with transaction.atomic():
                 user = form.save()
         except IntegrityError:
-            # Somebody else took the name between the form's look and ours.
+            # Someone else took the name after the form had checked it.
             form.add_error("username", form.instance.unique_error_message(type(form.instance), ["username"]))
             return self.form_invalid(form)
         login(self.request, user)

@@ -7,6 +7,6 @@ class WishesConfig(AppConfig):
     verbose_name = _("Wishes")
 
     def ready(self):
-        from . import broadcasts
+        from . import live
 
-        broadcasts.connect()
+        live.connect()

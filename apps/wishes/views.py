@@ -16,8 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from kit.live.changes import latest
 
-from .broadcasts import TOPIC
 from .forms import WishForm
+from .live import TOPIC
 from .models import Cheer, Wish
 
 PAGE_SIZE = 20

@@ -73,7 +73,9 @@ class Visitor:
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read().decode(errors="replace"), asked_from)
         except TimeoutError as error:
-            raise Wrong(f"{self.address[0]}:{self.address[1]} does not answer {path} within {self.timeout} s.") from error
+            raise Wrong(
+                f"{self.address[0]}:{self.address[1]} does not answer {path} within {self.timeout} s."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise Wrong(
                 f"{self.address[0]}:{self.address[1]} gave no answer to {path}: {str(error) or type(error).__name__}"

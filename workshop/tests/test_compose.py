@@ -1,4 +1,5 @@
-"""docker-compose.yml and Dockerfile, held to the code without starting anything."""
+"""docker-compose.yml and Dockerfile, held to the code without starting anything. What `each_service` is asked has to
+hold for a service that a project adds, too; the lists are of the template's own."""
 
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 SLOTS = ["blue", "green"]
 SERVERS = [f"{name}-{slot}" for slot in SLOTS for name in ("web", "live")]
-ONCE = ["migrate", "edge"]
+ONCE = ["migrate", "nginx-files"]
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
@@ -33,29 +34,28 @@ def test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities(na
     assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
 
 
-# Where a service writes: on a tmpfs or in a volume, and nowhere else.
-WRITES = {
-    **{name: {"/tmp"} for name in [*SERVERS, "migrate"]},
-    "edge": {"/tmp", "/edge", "/certificates"},
-    "certificates": {"/tmp", "/certificates"},
-    "nginx": {"/tmp"},
-    "waiting-room": set(),
-    "postgres": {"/tmp", "/var/run/postgresql", "/var/lib/postgresql"},
-    "redis": {"/data"},
-    "backup": {"/tmp", "/var/lib/postgresql"},
-    "offsite": {"/tmp"},
-}
+def mounts(name):
+    """Source, target and whether it is read-only, of each volume of a service."""
+    for volume in SERVICES[name].get("volumes", []):
+        if isinstance(volume, dict):
+            yield volume["source"], volume["target"], volume.get("read_only", False)
+        else:
+            source, target, *mode = volume.split(":")
+            yield source, target, mode == ["ro"]
 
 
 @each_service
-def test_a_service_writes_only_where_it_must(name):
-    service = SERVICES[name]
-    tmpfs = [text.partition(":") for text in service.get("tmpfs", [])]
-    assert all("size=" in options for _, _, options in tmpfs)
-    volumes = [text.split(":") for text in service.get("volumes", [])]
-    writable = {path for _, path, *mode in volumes if mode != ["ro"]}
-    assert writable | {path for path, _, _ in tmpfs} == WRITES[name]
-    assert not [source for source, path, *_ in volumes if path in writable and source not in COMPOSE["volumes"]]
+def test_a_service_writes_in_volumes_with_a_name_and_in_a_bounded_part_of_memory_alone(name):
+    assert all("size=" in text.partition(":")[2] for text in SERVICES[name].get("tmpfs", []))
+    assert [source for source, _, read_only in mounts(name) if not read_only and source not in COMPOSE["volumes"]] == []
+
+
+def test_only_what_makes_the_files_of_nginx_and_its_certificate_may_change_them():
+    writers = {
+        volume: [name for name in SERVICES if (volume, False) in {(s, read_only) for s, _, read_only in mounts(name)}]
+        for volume in ("nginx", "certificates")
+    }
+    assert writers == {"nginx": ["nginx-files"], "certificates": ["nginx-files", "certificates"]}
 
 
 @each_service
@@ -82,7 +82,7 @@ def test_a_service_that_stays_has_a_health_check_and_is_restarted(name):
 
 def test_what_runs_once_is_done_before_what_needs_it():
     assert [SERVICES[name]["restart"] for name in ONCE] == ["no", "no"]
-    for name, needed in [("nginx", "edge"), *((name, "migrate") for name in SERVERS)]:
+    for name, needed in [("nginx", "nginx-files"), *((name, "migrate") for name in SERVERS)]:
         assert SERVICES[name]["depends_on"][needed] == {"condition": "service_completed_successfully"}
 
 
@@ -93,12 +93,14 @@ def test_only_nginx_is_published():
 
 
 def test_nginx_reaches_the_servers_and_not_the_data():
-    assert SERVICES["nginx"]["networks"] == ["edge"]
-    assert [name for name, service in SERVICES.items() if "edge" in service["networks"]] == [
-        "nginx", "waiting-room", *SERVERS, "certificates"
-    ]  # fmt: skip
-    volumes = ["edge:/edge", "certificates:/certificates", "./docker/serve_edge:/usr/local/bin/serve_edge"]
-    assert SERVICES["nginx"]["volumes"] == [f"{volume}:ro" for volume in volumes]
+    assert SERVICES["nginx"]["networks"] == ["frontend"]
+    assert {"nginx", "waiting-room", *SERVERS, "certificates"} <= {
+        name for name, service in SERVICES.items() if "frontend" in service["networks"]
+    }
+    assert all(read_only for _, _, read_only in mounts("nginx"))
+    assert {"postgres", "redis", "backup"} & {
+        name for name, service in SERVICES.items() if "frontend" in service["networks"]
+    } == set()
     assert COMPOSE["networks"]["data"] == {"internal": True}
 
 
@@ -125,15 +127,30 @@ SECRETS = {
 }
 
 
-@each_service
-def test_a_service_has_the_secrets_that_it_needs_and_no_others(name):
+@pytest.mark.parametrize(
+    "name", [*SERVERS, *ONCE, "nginx", "waiting-room", "certificates", "postgres", "redis", "backup", "offsite"]
+)
+def test_a_service_of_the_template_has_the_secrets_that_it_needs_and_no_others(name):
     assert SERVICES[name].get("secrets", []) == SECRETS.get(name, [])
 
 
 def test_a_secret_is_a_file_of_the_folder_that_only_its_owner_may_enter():
-    assert COMPOSE["secrets"] == {
-        name: {"file": f"./secrets/{name}"} for name in {name for names in SECRETS.values() for name in names}
-    }
+    assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in COMPOSE["secrets"]}
+
+
+@pytest.mark.parametrize("name", [*SERVERS, *ONCE])
+def test_whatever_reads_the_settings_has_the_secrets_and_the_variables_of_the_project(name):
+    service = SERVICES[name]
+    assert ("./secrets/app", "/run/secrets/app", True) in set(mounts(name))
+    # Docker would make the folder as root's.
+    assert [v["bind"] for v in service["volumes"] if isinstance(v, dict)] == [{"create_host_path": False}]
+    assert service["env_file"] == [{"path": ".env.names", "required": False}]
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {*SERVERS, *ONCE}))
+def test_the_secrets_of_the_project_are_in_no_container_of_anything_else(name):
+    template = {"nginx", "waiting-room", "certificates", "postgres", "redis", "backup", "offsite"}
+    assert name not in template or not [source for source, _, _ in mounts(name) if source.startswith("./secrets")]
 
 
 def test_no_secret_gets_into_the_image():
@@ -187,10 +204,10 @@ def test_the_database_is_in_a_volume_with_a_name():
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_a_slot_runs_one_image_with_one_environment_whatever_is_asked_of_it(slot):
-    web, live, migrate, edge = (SERVICES[name] for name in (f"web-{slot}", f"live-{slot}", *ONCE))
+    web, live, migrate, nginx_files = (SERVICES[name] for name in (f"web-{slot}", f"live-{slot}", *ONCE))
     image = "${COMPOSE_PROJECT_NAME:-wisheasy}:"
     assert web["image"] == live["image"] == f"{image}{slot}"
-    assert migrate["image"] == edge["image"] == image + "${SLOT:-blue}"
+    assert migrate["image"] == nginx_files["image"] == image + "${SLOT:-blue}"
     assert web["environment"] == {**migrate["environment"], "SLOT": slot}
     assert live["environment"] == {**web["environment"], "SERVER_ROLE": "live"}
 
@@ -214,7 +231,7 @@ def test_the_stack_to_work_in_has_secrets_of_its_own():
 
 
 def test_the_stack_to_work_in_writes_nothing_into_the_checkout():
-    volumes = [text for service in DEV["services"].values() for text in service["volumes"]]
+    volumes = [text for service in DEV["services"].values() for text in service.get("volumes", [])]
     assert volumes
     assert [text for text in volumes if not text.endswith(":ro")] == []
 

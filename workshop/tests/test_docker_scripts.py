@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The secrets that come from elsewhere: there is nothing to make them of.
-EMPTY = re.findall(r"^secret (\w+) \w+ ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
+EMPTY = re.findall(r"^secret (\w+) ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
 GOOD_DOCKER = """
 case "$*" in
     info*) exit 0 ;;
@@ -26,8 +26,7 @@ esac
 @pytest.fixture
 def project(tmp_path):
     """A copy of what the scripts need, in a folder of its own."""
-    for path in ("docker", "nginx/upstreams"):
-        shutil.copytree(ROOT / path, tmp_path / path)
+    shutil.copytree(ROOT / "docker", tmp_path / "docker")
     for name in (".env.example", "docker-compose.yml", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
@@ -63,6 +62,11 @@ def run(project, tmp_path_factory):
             "cmp",
             "getconf",
             "env",
+            "find",
+            "head",
+            "awk",
+            "date",
+            "flock",
         ):
             (programs / name).unlink(missing_ok=True)
             (programs / name).symlink_to(shutil.which(name))
@@ -85,7 +89,8 @@ def variables(project):
 
 
 def secrets(project):
-    return {path.name: path.read_text().removesuffix("\n") for path in (project / "secrets").iterdir()}
+    files = (path for path in (project / "secrets").iterdir() if path.is_file())
+    return {path.name: path.read_text().removesuffix("\n") for path in files}
 
 
 def mode(path):
@@ -105,7 +110,8 @@ def test_configure_makes_an_env_file_and_a_folder_of_secrets_that_only_the_owner
     assert {made[name] for name in EMPTY} == {""}
     assert (mode(project / ".env"), mode(project / "secrets")) == (0o600, 0o700)
     # The users of the containers have to read them.
-    assert {mode(path) for path in (project / "secrets").iterdir()} == {0o644}
+    assert {mode(path) for path in (project / "secrets").iterdir() if path.is_file()} == {0o644}
+    assert mode(project / "secrets/app") == 0o755
     assert not [value for value in made.values() if value and value in (project / ".env").read_text()]
 
 
@@ -145,41 +151,50 @@ def test_configure_adds_a_variable_where_an_env_file_has_none(run, project):
     assert (project / ".env").read_text() == "MORE=x\nSERVER_MODE=asgi\n"
 
 
-def test_configure_moves_the_secrets_of_an_env_file_to_files(run, project):
-    (project / ".env").write_text(
-        "# mine\nSECRET_KEY='a$b&c'\nPOSTGRES_PASSWORD=old\nDATABASE_URL=\nREDIS_URL=\"redis://r:1/2\"  \nMORE=1\n"
+@pytest.mark.parametrize("name", ["SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_URL", "BACKUP_S3_SECRET"])
+def test_configure_refuses_a_secret_in_an_env_file_where_it_would_have_no_effect(run, project, name):
+    (project / ".env").write_text(f"{name}=x\n")
+    result = run("docker/configure", "SERVER_MODE=asgi")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"{name} in .env has no effect: write its value into secrets/{name.lower()}, and remove the line.\n"
     )
+
+
+def test_configure_lets_the_users_of_the_containers_read_the_secrets_of_the_project(run, project):
+    (project / "secrets/app/more").mkdir(parents=True)
+    for name in ("stripe_key", "more/another"):
+        (project / "secrets/app" / name).write_text("x")
+        (project / "secrets/app" / name).chmod(0o600)
+    (project / "secrets/app/more").chmod(0o700)
+    run("docker/configure")
+    assert mode(project / "secrets") == 0o700
+    assert mode(project / "secrets/app/more") == 0o755
+    assert mode(project / "secrets/app/stripe_key") == mode(project / "secrets/app/more/another") == 0o644
+
+
+def test_a_secret_that_the_containers_cannot_read_is_named_with_the_remedy(run, project):
+    run("docker/configure")
+    (project / "secrets/app/stripe_key").write_text("x")
+    (project / "secrets/app/stripe_key").chmod(0o600)
+    result = run("docker/preflight", "secrets")
+    name = "secrets/app/stripe_key"
+    sentence = f"{name} cannot be read by the users of the containers: chmod -R a+rX '{name}'\n"
+    assert (result.returncode, result.stderr) == (1, sentence)
+
+
+def test_the_variables_of_the_project_are_passed_on_and_those_of_the_template_are_not(run, project):
+    template = re.findall(r"^(?:# )?([A-Z_]+)=", (project / ".env.example").read_text(), re.MULTILINE)
+    (project / ".env.example").write_text(
+        (project / ".env.example").read_text() + "\n# What customers see.\nSHOP_NAME=\n"
+    )
+    secret = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
+    lines = [f"{name}=1" for name in template if name not in secret]
+    own = ["SHOP_NAME='a b'", "export SENTRY_DSN=https://x", "lower=1", "# COMMENTED=1", "COMPOSE_PARALLEL_LIMIT=1"]
+    (project / ".env").write_text("\n".join([*lines, *own]) + "\n")
     result = run("docker/configure")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
-        "Moved SECRET_KEY, POSTGRES_PASSWORD, REDIS_URL from .env to secrets/, where they count from now on.",
-        f"Made {', '.join(f'secrets/{name}' for name in ['database_url', 'redis_password', *EMPTY])}.",
-    ]
-    made = secrets(project)
-    assert (made["secret_key"], made["postgres_password"], made["redis_url"]) == ("a$b&c", "old", "redis://r:1/2")
-    assert made["database_url"] == "postgres://wisheasy:old@postgres:5432/wisheasy"
-    assert (project / ".env").read_text() == "# mine\nMORE=1\n"
-    assert run("docker/configure").stdout == ""
-    assert secrets(project) == made
-
-
-@pytest.mark.parametrize("line", ["REDIS_URL=redis://${HOST}:1", 'REDIS_URL="a\\"b"', "REDIS_URL=redis://r:1 # mine"])
-def test_configure_moves_no_secret_that_compose_reads_in_another_way(run, project, line):
-    (project / ".env").write_text(f"{line}\n")
-    result = run("docker/configure")
-    assert result.returncode == 1
-    assert result.stderr.startswith("REDIS_URL in .env has a $, a quotation mark or a comment in it: write ")
-    assert (project / ".env").read_text() == f"{line}\n"
-
-
-def test_configure_refuses_an_env_file_that_contradicts_a_secret(run, project):
-    run("docker/configure")
-    (project / ".env").write_text("DATABASE_URL=postgres://elsewhere/x\n")
-    result = run("docker/configure", "SERVER_MODE=asgi")
-    assert result.returncode == 1
-    assert result.stderr.startswith("DATABASE_URL in .env is not what secrets/database_url says")
-    assert len(result.stderr.splitlines()) == 1
-    assert variables(project)["DATABASE_URL"] == "postgres://elsewhere/x"
+    assert (project / ".env.names").read_text().split() == ["SHOP_NAME", "SENTRY_DSN", "lower"]
 
 
 @pytest.mark.parametrize(
@@ -236,12 +251,6 @@ def test_preflight_says_what_is_missing_in_one_sentence_and_leaves_nothing_behin
     assert not (project / "secrets").exists()
 
 
-def test_a_volume_whose_password_is_in_an_env_file_of_before_is_no_fault(run, project, free_port):
-    (project / ".env").write_text("POSTGRES_PASSWORD=old\n")
-    docker = BAD["volume-without-its-password"][0]
-    assert run("docker/preflight", "asgi", docker=docker, HTTP_PORT=free_port).returncode == 0
-
-
 @pytest.mark.parametrize(
     "command",
     [["make", "--silent", "backup"], ["make", "--silent", "backups"], ["docker/restore", "x"], ["docker/rollback"]],
@@ -259,6 +268,25 @@ def test_what_starts_a_container_names_a_secret_that_is_missing(run, project, co
     ]
 
 
+def test_a_step_of_the_project_that_fails_stops_a_release_before_anything_is_changed(run, project, free_port):
+    hook = project / "docker/hooks/before_release"
+    hook.write_text('#!/bin/sh\necho "to $SLOT from [$OLD_SLOT] in $SERVER_MODE with [$TAG]"\nexit 4\n')
+    hook.chmod(0o755)
+    result = run("docker/release", "asgi", HTTP_PORT=free_port)
+    assert result.returncode == 1
+    *asked, said, sentence = [line for line in result.stderr.splitlines() if line]
+    assert said == "to blue from [] in asgi with []"
+    assert sentence == "Not released: docker/hooks/before_release failed, and the reason is above. Nothing was changed."
+    assert [line for line in asked if not re.match(r"docker (ps|image inspect|volume ls) ", line)] == []
+
+
+def test_a_step_of_the_project_that_is_not_executable_is_left_out(run, project, free_port):
+    hook = project / "docker/hooks/before_release"
+    hook.write_text("#!/bin/sh\nexit 4\n")
+    hook.chmod(0o644)
+    assert "before_release" not in run("docker/release", "asgi", HTTP_PORT=free_port).stderr
+
+
 def test_an_image_without_a_name_is_not_published(run):
     result = run("make", "publish")
     assert result.returncode != 0
@@ -269,7 +297,7 @@ def test_an_image_without_a_name_is_not_published(run):
 def test_an_unknown_mode_is_refused_with_the_known_ones(run, mode):
     result = run("docker/release", mode)
     assert result.returncode == 1
-    assert "say one of asgi hybrid wsgi" in result.stderr
+    assert "say one of wsgi asgi hybrid" in result.stderr
 
 
 def test_a_port_that_is_taken_is_refused(run):

@@ -31,8 +31,7 @@ DF = "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on
 
 @pytest.fixture
 def project(tmp_path):
-    for path in ("docker", "nginx/upstreams"):
-        shutil.copytree(ROOT / path, tmp_path / path)
+    shutil.copytree(ROOT / "docker", tmp_path / "docker")
     for path in (".env.example", "docker-compose.yml"):
         shutil.copy(ROOT / path, tmp_path)
     (tmp_path / "wisheasy").mkdir()
@@ -203,7 +202,17 @@ def test_a_port_that_is_taken_is_the_first_finding(doctor):
     assert (status, first["what"]) == (1, f"Port {port} is taken by another program")
 
 
+def hook(name):
+    def add(doctor):
+        (doctor.folder / "docker/hooks" / name).write_text("#!/bin/sh\n")
+        (doctor.folder / "docker/hooks" / name).chmod(0o644)
+
+    return add
+
+
 WARNINGS = {
+    "hook-that-is-left-out": (hook("before_release"), "own", "docker/hooks/before_release is not executable"),
+    "hook-that-never-runs": (hook("before_relase"), "own", "docker/hooks/before_relase is no step of a release"),
     "short-password": (
         keep(redis_password="abcdefgh", redis_url="redis://app:abcdefgh@redis:6379/0"),
         "secrets",
@@ -212,7 +221,7 @@ WARNINGS = {
     "open-folder": (
         lambda doctor: setattr(doctor, "mode_of_secrets", 0o755), "permissions", "can enter secrets/",
     ),
-    "unread-variable": (set_up(SITE_ULR="https://www.example.com"), "env", "Nobody reads SITE_ULR"),
+    "unread-variable": (set_up(SITE_ULR="https://www.example.com"), "env", "No settings read SITE_ULR"),
     "clock-that-drifts": (lambda doctor: doctor.program("timedatectl", "echo no"), "clock", "Nothing keeps the clock"),
     "little-room": (lambda doctor: doctor.program("df", DF.format(2_000_000)), "disk", "1953 MB are free"),
     "little-memory": (

@@ -18,9 +18,8 @@ def variables():
 
 
 def read_by_settings():
-    calls = (
-        node for node in ast.walk(ast.parse((ROOT / "wisheasy/settings.py").read_text())) if isinstance(node, ast.Call)
-    )
+    """Those of the template: a project's own are its own to explain."""
+    calls = (node for node in ast.walk(ast.parse((ROOT / "kit/settings.py").read_text())) if isinstance(node, ast.Call))
     return {call.args[1].value for call in calls if ast.unparse(call.func) == "env.read"}
 
 
@@ -29,10 +28,9 @@ def read_by_compose():
 
 
 def read_by_scripts():
-    scripts = (path.read_text() for path in (ROOT / "docker").iterdir() if path.name != "setting")
-    return {
-        name for script in scripts for name in re.findall(r"(?:docker/setting|check_port) ([A-Z][A-Z0-9_]*)", script)
-    }
+    scripts = (path for path in (ROOT / "docker").iterdir() if path.is_file() and path.name != "read_env")
+    calls = r"(?:docker/read_env|check_port) ([A-Z][A-Z0-9_]*)"
+    return {name for script in scripts for name in re.findall(calls, script.read_text())}
 
 
 def test_every_variable_that_the_settings_read_is_in_the_manual():
@@ -73,6 +71,12 @@ def test_the_manual_shows_the_defaults_of_compose():
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL"])
 def test_no_secret_has_a_value_in_the_manual_or_a_line_in_what_is_made_from_it(name):
     assert re.findall(rf"^.*\b{name}=.*$", EXAMPLE, re.MULTILINE) == [f"# {name}="]
+
+
+def test_the_part_for_the_variables_of_the_project_is_the_last_one_and_sets_none():
+    # docker/read_env --own takes all names above it for the template's.
+    assert EXAMPLE.count("\n# --- Your own ---\n") == 1
+    assert not re.search(r"^[A-Z_]+=|# --- ", EXAMPLE.split("# --- Your own ---\n")[1], re.MULTILINE)
 
 
 def test_every_secret_of_the_stack_is_explained_and_made():

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 import runpy
 from pathlib import Path
@@ -9,17 +10,18 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from kit.ops.management.commands.render_address import KEPT_FOR_PROXIES, site, stranger
-from kit.ops.management.commands.render_limits import limits
+from kit.ops.management.commands import render_nginx
+from kit.ops.management.commands.render_nginx import KEPT_FOR_PROXIES, limits, site, unknown_host
 from kit.serving import modes, timeouts
 
 NGINX = Path(__file__).resolve().parent.parent.parent / "nginx"
-# As docker/edge fills them in for the slot green.
+# As docker/nginx_files fills them in for the slot green.
 FILES = {
     str(path.relative_to(NGINX)): re.sub(r"^\s*#.*$", "", path.read_text(), flags=re.MULTILINE).replace("SLOT", "green")
     for path in NGINX.rglob("*.conf")
+    if path.parent.name != "site.d"
 }
-# The server of the site; the others answer strangers and the health check.
+# The server of the site; the others answer unknown hosts and the health check.
 SERVER = FILES["server.conf"].split("\n}\n")[0]
 WAITING = {
     service: port for port, service in runpy.run_path(str(NGINX.parent / "docker" / "wait.py"))["SERVICES"].items()
@@ -63,16 +65,13 @@ def test_the_addresses_are_routed():
     }
 
 
-def test_there_is_an_upstream_file_for_each_mode():
-    assert {name for name in FILES if name.startswith("upstreams/")} == {
-        f"upstreams/{mode}.conf" for mode in modes.MODES
-    }
-
-
 @pytest.mark.parametrize(("mode", "row"), modes.MODES.items(), ids=modes.MODES)
-def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(mode, row):
-    blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", with_includes(FILES[f"upstreams/{mode}.conf"]), re.DOTALL))
+def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(settings, mode, row):
     live = "web" if row.live == row.pages else "live"
+    settings.SLOT, settings.SERVICES = "green", list(dict.fromkeys(["web", live]))
+    assert render_nginx.WAITING_ROOM == WAITING
+    text = "\n".join(render_nginx.upstreams())
+    blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", text, re.DOTALL))
     assert directives(blocks["pages_green"], "server") == [
         *["web-green:8000 resolve max_fails=0"] * 3, f"waiting-room:{WAITING['web']} resolve max_fails=0 backup"
     ]  # fmt: skip
@@ -188,13 +187,13 @@ def test_only_a_websocket_is_upgraded_and_a_plain_request_closes_no_connection()
 def test_buffering_is_off_for_event_streams_alone():
     off = [name for name, body in locations().items() if directives(body, "proxy_buffering") == ["off"]]
     assert off == ["~ ^/live/.+/events$"]
-    assert "text/event-stream" not in FILES["snippets/gzip.conf"]
+    assert "text/event-stream" not in FILES["nginx.conf"]
 
 
 def test_what_is_the_same_for_everybody_is_compressed_and_pages_are_not():
     compressed = {name for name, body in locations().items() if directives(body, "gzip") == ["on"]}
     assert compressed == {"/live/", "~ ^/live/.+/events$"}
-    assert not [name for name in ("nginx.conf", "snippets/gzip.conf") if directives(FILES[name], "gzip")]
+    assert not directives(FILES["nginx.conf"], "gzip")
 
 
 def test_a_file_has_the_same_headers_from_nginx_as_from_whitenoise(settings):
@@ -208,8 +207,8 @@ def test_a_file_has_the_same_headers_from_nginx_as_from_whitenoise(settings):
 def test_an_error_page_of_nginx_has_the_headers_of_a_file_and_may_use_its_own_style_besides(settings):
     hashes = {
         base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        for page in (NGINX / "errors").glob("*.html")
-        for style in re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL)
+        for page in pages().values()
+        for style in re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     }
     styles = "".join(f" 'sha256-{each}'" for each in sorted(hashes))
     expected = dict(settings.STATIC_HEADERS)
@@ -221,8 +220,8 @@ def test_an_error_page_of_nginx_has_the_headers_of_a_file_and_may_use_its_own_st
 
 
 def test_an_error_page_of_nginx_has_neither_scripts_nor_style_attributes():
-    for page in (NGINX / "errors").glob("*.html"):
-        assert not re.search(r"<script|\sstyle=|\son\w+=|javascript:", page.read_text()), page
+    for name, page in pages().items():
+        assert not re.search(r"<script|\sstyle=|\son\w+=|javascript:", page), name
 
 
 def test_a_page_that_waits_for_its_server_loses_none_of_the_other_error_pages():
@@ -244,7 +243,7 @@ def test_nginx_adds_no_header_to_what_django_answers():
 
 
 def test_no_request_that_changes_something_is_sent_twice():
-    assert "if ($request_method !~ ^(GET|HEAD)$) { return 502; }" in FILES["snippets/waiting.conf"]
+    assert "if ($request_method !~ ^(GET|HEAD)$) { return 502; }" in FILES["server.conf"]
     assert all("non_idempotent" not in text for text in FILES.values())
     assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream") == ["error timeout"]
 
@@ -260,14 +259,15 @@ def test_the_limit_of_a_body_is_that_of_the_settings(settings):
 
 def mapped(variable):
     """The lines of the map that gives this variable its value."""
-    lines = re.search(rf"map \S.* \${variable} \{{(.*?)\n\}}", FILES["snippets/limits.conf"], re.DOTALL)[1]
+    text = "\n".join([FILES["snippets/limits.conf"], *limits()])
+    lines = re.search(rf"map [^{{}}]* \${variable} \{{(.*?)\n\}}", text, re.DOTALL)[1]
     return dict(line.strip(" ;").rsplit(maxsplit=1) for line in lines.strip().splitlines())
 
 
 def test_each_limit_is_that_of_the_settings_and_0_lifts_it(settings):
     settings.LIMIT_PAGES, settings.LIMIT_SIGN_IN, settings.LIMIT_CONNECTIONS = 7, 3, 11
     settings.LIMIT_LIVE = settings.LIMIT_SIGN_UP = 0
-    assert list(limits()) == [
+    assert [line.removesuffix(";") for line in limits() if line.startswith("limit")] == [
         "limit_req_zone $pages_client zone=pages:2m rate=7r/s",
         "limit_req zone=pages burst=35 nodelay",
         "limit_req_zone $sign_in_client zone=sign_in:2m rate=3r/m",
@@ -278,7 +278,7 @@ def test_each_limit_is_that_of_the_settings_and_0_lifts_it(settings):
         "limit_conn live_connections 11",
     ]
     settings.LIMIT_PAGES = settings.LIMIT_SIGN_IN = settings.LIMIT_CONNECTIONS = 0
-    assert list(limits()) == []
+    assert [line for line in limits() if line.startswith("limit")] == []
 
 
 def test_what_is_counted_as_a_sign_in_or_a_sign_up_is_where_these_forms_are():
@@ -288,6 +288,14 @@ def test_what_is_counted_as_a_sign_in_or_a_sign_up_is_where_these_forms_are():
         f'"POST {reverse("admin:login")}"': "$client",
     }
     assert mapped("sign_up_client") == {"default": "''", f'"POST {reverse("accounts:sign_up")}"': "$client"}
+
+
+def test_a_project_with_other_forms_or_none_has_those_counted(settings):
+    settings.LOGIN_URL = "/members/enter/"
+    assert '"POST /members/enter/"' in mapped("sign_in_client")
+    settings.LOGIN_URL, settings.SIGN_UP_URL = "no-such-name", None
+    assert list(mapped("sign_in_client")) == ["default", f'"POST {reverse("admin:login")}"']
+    assert list(mapped("sign_up_client")) == ["default"]
 
 
 @pytest.mark.parametrize(
@@ -312,17 +320,45 @@ def test_files_and_probes_are_not_counted_and_live_pages_by_themselves(path, cou
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_every_snippet_and_error_page_that_is_named_exists(text):
     assert [name for name in re.findall(r"include (snippets/\S+);", text) if name not in FILES] == []
-    pages = re.findall(r"error_page [\d =]+/errors/(\S+);", text)
-    assert [page for page in pages if not (NGINX / "errors" / page).exists()] == []
+    named = re.findall(r"error_page [\d =]+/errors/(\S+);", text)
+    assert [name for name in named if name not in dict(render_nginx.error_pages(NGINX))] == []
 
 
-@pytest.mark.parametrize("page", sorted((NGINX / "errors").glob("*.html")), ids=lambda page: page.name)
-def test_an_error_page_needs_nothing_else_and_speaks_both_languages(page):
-    html = page.read_text()
-    assert re.findall(r'(?:src|href)="(?!/?")', html) == []
-    assert 'lang="en"' in html
-    assert 'lang="ko"' in html
-    assert "prefers-color-scheme: dark" in html
+def pages():
+    return {name: text for name, text in render_nginx.error_pages(NGINX) if name.endswith(".html")}
+
+
+@pytest.mark.parametrize(
+    ("languages", "sections"),
+    [
+        (["en", "ko"], ["en", "ko"]),
+        (["ko", "en"], ["ko", "en"]),
+        (["ko"], ["ko"]),
+        (["en", "de"], ["en"]),
+        (["de"], ["en"]),
+    ],
+    ids=str,
+)
+def test_an_error_page_needs_nothing_else_and_speaks_the_languages_of_the_site(settings, languages, sections):
+    settings.LANGUAGES = [(code, code) for code in languages]
+    assert len(pages()) >= 5
+    for html in pages().values():
+        assert re.findall(r'(?:src|href)="(?!/?")', html) == []
+        assert re.findall(r'lang="(\w+)"', html) == sections
+        assert html.count("<h1>") == 1
+        assert "$" not in html
+        assert "prefers-color-scheme: dark" in html
+
+
+def test_what_programs_are_answered_in_an_error_is_json():
+    texts = {name: json.loads(text) for name, text in render_nginx.error_pages(NGINX) if name.endswith(".json")}
+    assert set(texts) == {"too_many.json", "unavailable.json"}
+    assert all(set(text) == {"error", "detail"} for text in texts.values())
+
+
+def test_the_lines_of_a_project_are_inside_of_the_server_of_its_site():
+    assert directives(SERVER, "include").count("site.d/*.conf") == 1
+    assert sum(text.count("site.d/") for text in FILES.values()) == 1
 
 
 @pytest.mark.parametrize(
@@ -340,7 +376,7 @@ def test_only_a_name_with_a_hash_is_cached_for_good(path, immutable):
     assert bool(re.search(pattern, path)) == immutable
 
 
-@pytest.mark.parametrize("server", [site, stranger])
+@pytest.mark.parametrize("server", [site, unknown_host])
 def test_idle_connections_of_load_balancers_are_theirs_to_close(settings, server):
     kept = f"keepalive_timeout {KEPT_FOR_PROXIES}s;"
     assert KEPT_FOR_PROXIES > 600

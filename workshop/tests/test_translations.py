@@ -1,4 +1,5 @@
-"""Everything that people read is there in Korean. gettext is not needed: messages are found in the source itself."""
+"""Whatever people read is there in Korean, each message in the catalogue of its application or in that of the project.
+gettext is not needed: messages are found in the source itself."""
 
 import ast
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CATALOG = ROOT / "wisheasy" / "locale" / "ko" / "LC_MESSAGES" / "django.po"
+# What has a catalogue of its own; the project's is the last that is looked into.
+TEMPLATE = "kit/app_template"
+FOLDERS = ["apps/accounts", "apps/wishes", "kit/live", "workshop/lab", "wisheasy"]
 # How many of the first arguments are messages. A context, which would come first, is not in use.
 FUNCTIONS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "ngettext": 2, "ngettext_lazy": 2}
 RECOMPILE = 'compile it: python -c \'import polib; polib.pofile("…/django.po").save_as_mofile("…/django.mo")\''
@@ -39,27 +42,25 @@ def _first_call(code):
     raise AssertionError(f"no call in {code[:80]!r}")
 
 
-def sources():
-    for folder in ("apps", "kit", "wisheasy"):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if "tests" not in path.parts and path.suffix in (".py", ".html"):
-                yield path
+def catalogue(folder):
+    return ROOT / folder / "locale/ko/LC_MESSAGES/django.po"
 
 
-def messages():
+def messages(folder):
     """Each message of the source, as (singular,) or (singular, plural), with the file it is in."""
     found = {}
-    for path in sources():
-        read = calls if path.suffix == ".py" else messages_of_a_template
-        for message in read(path.read_text()):
-            found.setdefault(message, path.relative_to(ROOT).as_posix())
+    for path in sorted((ROOT / folder).rglob("*")):
+        if "tests" not in path.parts and path.suffix in (".py", ".html"):
+            read = calls if path.suffix == ".py" else messages_of_a_template
+            for message in read(path.read_text()):
+                found.setdefault(message, path.relative_to(ROOT).as_posix())
     return found
 
 
-def translations():
+def translations(folder):
     return {
         (entry.msgid, entry.msgid_plural) if entry.msgid_plural else (entry.msgid,): entry
-        for entry in polib.pofile(CATALOG)
+        for entry in polib.pofile(catalogue(folder))
     }
 
 
@@ -84,37 +85,59 @@ def test_messages_are_found_in_code():
     assert list(calls('x = _("A" "B"); ngettext("C", "D", 1)')) == [("AB",), ("C", "D")]
 
 
-def test_every_message_is_translated():
-    translated = {message for message, entry in translations().items() if entry.translated()}
-    missing = {message: path for message, path in messages().items() if message not in translated}
-    assert not missing, f"to be translated in {CATALOG.relative_to(ROOT)}"
+def test_every_message_has_a_catalogue():
+    without = [path for folder in ("apps", "kit", "wisheasy", "workshop") for path in messages(folder).values()]
+    assert [path for path in without if not path.startswith(tuple(f"{folder}/" for folder in FOLDERS))] == []
 
 
-def test_nothing_is_translated_that_is_not_there():
-    # An application that was deleted may leave its translations behind.
-    known = {
-        message
-        for message, entry in translations().items()
-        if any((ROOT / path).exists() for path, _ in entry.occurrences)
-    }
-    assert known <= set(messages())
+def test_every_catalogue_is_known():
+    found = {path.relative_to(ROOT) for path in ROOT.glob("[!.]*/**/django.po")}
+    assert found == {catalogue(folder).relative_to(ROOT) for folder in [*FOLDERS, TEMPLATE]}
 
 
-def test_no_translation_is_a_guess_or_a_leftover():
-    assert [entry.msgid for entry in polib.pofile(CATALOG) if entry.fuzzy or entry.obsolete] == []
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_message_is_translated_in_the_catalogue_that_goes_with_it(folder):
+    translated = {message for message, entry in translations(folder).items() if entry.translated()}
+    missing = {message: path for message, path in messages(folder).items() if message not in translated}
+    assert not missing, f"to be translated in {catalogue(folder).relative_to(ROOT)}"
 
 
-def test_placeholders_are_the_same_in_both_languages():
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_nothing_is_translated_that_is_not_there(folder):
+    assert set(translations(folder)) == set(messages(folder))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_translation_is_a_guess_or_a_leftover(folder):
+    assert [entry.msgid for entry in polib.pofile(catalogue(folder)) if entry.fuzzy or entry.obsolete] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_placeholders_are_the_same_in_both_languages(folder):
     def placeholders(text):
         return sorted(word.partition(")")[0] for word in text.split("%(")[1:]) + ["{n}"] * text.count("{n}")
 
-    for entry in translations().values():
+    for entry in translations(folder).values():
         for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
             assert placeholders(text) == placeholders(entry.msgid_plural or entry.msgid), entry.msgid
 
 
-def test_the_compiled_catalog_is_what_the_source_says():
-    def content(catalog):
-        return {(entry.msgid, entry.msgid_plural): (entry.msgstr, entry.msgstr_plural) for entry in catalog}
+@pytest.mark.parametrize("folder", [*FOLDERS, TEMPLATE])
+def test_the_compiled_catalogue_is_what_the_source_says(folder):
+    def content(entries):
+        return {(entry.msgid, entry.msgid_plural): (entry.msgstr, entry.msgstr_plural) for entry in entries}
 
-    assert content(polib.mofile(CATALOG.with_suffix(".mo"))) == content(polib.pofile(CATALOG)), RECOMPILE
+    compiled = polib.mofile(catalogue(folder).with_suffix(".mo"))
+    assert content(compiled) == content(polib.pofile(catalogue(folder))), RECOMPILE
+
+
+@pytest.mark.django_db
+def test_pages_speak_korean_to_visitors_who_read_korean(outsider):
+    for path, text in {
+        "/": "무엇을 바라시나요?",
+        "/accounts/sign-in": "아직 계정이 없으신가요?",
+        "/no": "아무것도 없습니다",
+    }.items():
+        response = outsider.client.get(path, headers={"Accept-Language": "ko"})
+        assert '<html lang="ko">' in response.text
+        assert text in response.text

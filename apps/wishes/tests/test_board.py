@@ -119,18 +119,6 @@ def test_html_in_a_wish_is_shown_as_it_was_typed(cast):
     assertContains(response, "&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;")
 
 
-def test_the_board_speaks_korean_to_who_reads_korean(cast, wish):
-    response = cast.outsider.client.get("/", headers={"Accept-Language": "ko"})
-    assertContains(response, '<html lang="ko">')
-    assertContains(response, "응원 0개")
-
-
-def test_the_language_can_be_switched_on_the_page(cast):
-    response = cast.outsider.client.post("/i18n/setlang/", {"language": "ko", "next": "/?page=1"})
-    assert response["Location"] == "/?page=1"
-    assertContains(cast.outsider.client.get("/"), '<html lang="ko">')
-
-
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_the_board_is_only_read(cast, method):
     assert getattr(cast.owner.client, method)("/").status_code == 405

@@ -1,4 +1,4 @@
-"""What Nginx has to know of the settings, and its error pages. docker/nginx_files calls it for the copy of nginx/ that Nginx reads."""
+"""What Nginx has to know of the settings, and its error pages: for the copy of nginx/ that docker/nginx_files makes."""
 
 import json
 import tomllib
@@ -20,7 +20,7 @@ WAITING_ROOM = {"web": 8001, "live": 8002}
 
 
 class Command(BaseCommand):
-    help = "Writes the parts of Nginx's configuration that follow from the settings, and its error pages, into a copy of nginx/."
+    help = "Writes what follows from the settings, and the error pages, into a copy of nginx/."
     requires_system_checks = []
 
     def add_arguments(self, parser):
@@ -143,7 +143,7 @@ def keepalive():
 
 
 def limits():
-    """For the http block. What counts as a page, and which client a request is counted for: nginx/snippets/limits.conf."""
+    """For the http block. Which requests count as what, and for which client, is in nginx/snippets/limits.conf."""
     yield from counted("sign_in", settings.LOGIN_URL, "admin:login")
     yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", None))
     # The rate, its unit, and how many may come at once, as a multiple of it.
@@ -192,8 +192,7 @@ def error_pages(folder):
         languages = [code for code, _ in settings.LANGUAGES if code in text] or ["en"]
         parts = [in_one_language(text[code], "h2" if code != languages[0] else "h1") for code in languages]
         parts[1:] = [
-            f'<section lang="{code}">\n{part}\n</section>'
-            for code, part in zip(languages[1:], parts[1:], strict=True)
+            f'<section lang="{code}">\n{part}\n</section>' for code, part in zip(languages[1:], parts[1:], strict=True)
         ]
         title = " · ".join(text[code]["heading"] for code in languages)
         yield f"{name}.html", page.substitute(language=languages[0], title=title, main="\n".join(parts))

@@ -1,6 +1,6 @@
 """Every saved or deleted wish or cheer is published, wherever that happened: a page, the admin, a shell.
 
-`QuerySet.update` and `bulk_create` send no signals: who uses them here publishes what they changed.
+`QuerySet.update` and `bulk_create` send no signals: after them, call publish() for each object that changed.
 """
 
 from django.db.models.signals import post_delete, post_save

@@ -1,11 +1,14 @@
-// Makes the page live. Without it the page works as it came; reloading shows what is new.
+// Keeps a list live: the element with data-live-topic, its children (id, data-id) newest first. Without this script the
+// page works as it came, and a reload shows what is new.
 
 import { connect } from "live";
 
-const list = document.getElementById("items");
-const empty = document.querySelector("[data-empty]");
-const announcement = document.querySelector("[data-announce]");
+const list = document.querySelector("[data-live-topic]");
+const empty = document.querySelector("[data-live-empty]");
+const announcement = document.querySelector("[data-live-announce]");
 const status = document.querySelector("[data-live-status]");
+
+const find = (id) => Array.from(list.children).find((item) => item.dataset.id === id);
 
 function parse(html) {
   const template = document.createElement("template");
@@ -15,9 +18,16 @@ function parse(html) {
 
 function remove(item) {
   const focused = item.contains(document.activeElement);
-  const neighbour = item.nextElementSibling ?? item.previousElementSibling ?? document.getElementById("title");
+  const neighbour = item.nextElementSibling ?? item.previousElementSibling ?? document.querySelector("main");
   item.remove();
   if (focused) neighbour.focus({ preventScroll: true });
+}
+
+function replace(shown, item) {
+  const focused = shown.contains(document.activeElement);
+  item.classList.add("changed");
+  shown.replaceWith(item);
+  if (focused) item.focus({ preventScroll: true });
 }
 
 function insert(item) {
@@ -25,25 +35,21 @@ function insert(item) {
   list.insertBefore(item, older ?? null);
   item.classList.add("arrived");
   while (list.children.length > Number(list.dataset.shown)) remove(list.lastElementChild);
-  announcement.textContent = announcement.dataset.announce;
+  if (announcement) announcement.textContent = announcement.dataset.liveAnnounce;
 }
 
 function apply(changes) {
   for (const { id, html } of changes) {
-    const shown = document.getElementById(`item-${id}`);
+    const shown = find(id);
     if (html === null) {
       if (shown) remove(shown);
     } else if (shown) {
-      const focused = shown.contains(document.activeElement);
-      const item = parse(html);
-      item.classList.add("changed");
-      shown.replaceWith(item);
-      if (focused) item.focus({ preventScroll: true });
+      replace(shown, parse(html));
     } else {
       insert(parse(html));
     }
   }
-  empty.hidden = list.children.length > 0;
+  if (empty) empty.hidden = list.children.length > 0;
 }
 
 connect({
@@ -52,6 +58,7 @@ connect({
   transports: list.dataset.liveTransports.split(" "),
   onChanges: apply,
   onStatus(name) {
+    if (!status) return;
     status.dataset.status = name;
     status.textContent = status.dataset[name];
   },
