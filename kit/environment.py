@@ -1,11 +1,13 @@
 """Reads environment variables and secrets for the settings, and reports every fault at once."""
 
 import atexit
+import ipaddress
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from environs import Env
 
@@ -86,6 +88,42 @@ class Environment(Env):
         if env_key in self._secrets:
             files += [file for folder in SECRET_FOLDERS if (file := folder / env_key.lower()).is_file()]
         return (files[0].read_text().strip() if files else "") or default
+
+
+# --- For `validate`: False or ValueError for what is wrong ---
+
+
+def are_origins(values: list[str]) -> bool:
+    """Is each a scheme, a host and perhaps a port, with nothing before or behind them, and all of one scheme?"""
+    parts = [urlsplit(value) for value in values]
+    return len({each.scheme for each in parts}) == 1 and all(
+        each.scheme in ("http", "https")
+        and each.hostname
+        and each.port != 0  # Not a number: ValueError.
+        and "@" not in each.netloc
+        and value == f"{each.scheme}://{each.netloc}"
+        for value, each in zip(values, parts, strict=True)
+    )
+
+
+def are_networks(values: list[str]) -> bool:
+    return all(map(ipaddress.ip_network, values))
+
+
+def are_networks_or_all(value: str) -> bool:
+    return value == "*" or are_networks(value.split(","))
+
+
+def is_database(value: dict) -> bool:
+    return bool(value.get("ENGINE") and value.get("NAME"))
+
+
+def is_random(value: str) -> bool:
+    return len(value) >= 50 and len(set(value)) >= 5
+
+
+def is_redis(value: str) -> bool:
+    return urlsplit(value).scheme in ("redis", "rediss", "unix")
 
 
 # The one that kit.settings and the project's settings read.

@@ -2,15 +2,14 @@
 
     from kit.settings import *
 
-and whatever they set after that counts. `.env.example` is the manual of the variables that are read here.
+and what they set after that counts. `.env.example` is the manual of the variables that are read here.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kit.environment import env
+from kit.environment import are_networks, are_networks_or_all, are_origins, env, is_database, is_random, is_redis
 from kit.serving import modes, not_compared
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -19,103 +18,54 @@ VAR_DIR = BASE_DIR / "var"
 
 # --- Environment ---
 
-
-def _are_origins(values: list[str]) -> bool:
-    """Are they all origins, and of one scheme?"""
-    return all(map(_is_origin, values)) and len({urlsplit(value).scheme for value in values}) == 1
-
-
-def _is_origin(value: str) -> bool:
-    """Is it a scheme, a host and perhaps a port, with nothing before or behind them?"""
-    parts = urlsplit(value)
-    port_is_right = parts.port != 0  # Not a number: ValueError.
-    bare = value == f"{parts.scheme}://{parts.netloc}" and "@" not in value
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port_is_right and bare
-
-
-def _is_limit(value: int) -> bool:
-    return 0 <= value <= 1_000_000
-
-
-def _are_networks(values: list[str]) -> bool:
-    return all(map(ipaddress.ip_network, values))  # Not a network: ValueError.
-
-
 if (VAR_DIR / "secret_key").exists() and not os.environ.get("SECRET_KEY"):
     # Made by `make run-…` for this machine alone. The stack has its own in secrets/.
     os.environ.setdefault("SECRET_KEY_FILE", str(VAR_DIR / "secret_key"))
 
-SERVER_MODE = env.read(
-    "str", "SERVER_MODE", f"one of {', '.join(modes.MODES)}", "wsgi", validate=modes.MODES.__contains__
-)
-SERVER_ROLE = env.read(
-    "str", "SERVER_ROLE", f"one of {', '.join(modes.ROLES)}", "pages", validate=modes.ROLES.__contains__
-)
-SLOT = env.read("str", "SLOT", "blue or green", None, validate=("blue", "green").__contains__)
-SECRET_KEY = env.read(
-    "str",
-    "SECRET_KEY",
-    "50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one)",
-    validate=lambda value: len(value) >= 50 and len(set(value)) >= 5,
-    secret=True,
-)
+
+def _number(name, expected, default, least=1, most=1_000_000):
+    return env.read("int", name, expected, default, validate=lambda value: least <= value <= most)
+
+
+def _choice(name, choices, default):
+    return env.read("str", name, f"one of {', '.join(choices)}", default, validate=choices.__contains__)
+
+
+SERVER_MODE = _choice("SERVER_MODE", list(modes.MODES), "wsgi")
+SERVER_ROLE = _choice("SERVER_ROLE", modes.ROLES, "pages")
+SLOT = _choice("SLOT", ["blue", "green"], None)
+_random = "50 or more random characters (`make run-wsgi` or `make up-wsgi` makes one)"
+SECRET_KEY = env.read("str", "SECRET_KEY", _random, validate=is_random, secret=True)
 DEBUG = env.read("bool", "DEBUG", "1 or 0", False)
-PORT = env.read("int", "PORT", "a port number, 1 to 65535", 8000, validate=lambda value: 0 < value < 65536)
+PORT = _number("PORT", "a port number, 1 to 65535", 8000, most=65535)
 BIND_ADDRESS = env.read("str", "BIND_ADDRESS", "an address of this machine, such as 127.0.0.1", "127.0.0.1")
-SITE_URLS = env.read(
-    "list",
-    "SITE_URL",
+_address = (
     "an address without a path, such as https://www.example.com or http://localhost:8080, or several of one scheme "
-    "with nothing but commas between them",
-    [f"http://localhost:{PORT}"],
-    validate=_are_origins,
+    "with nothing but commas between them"
 )
-TRUSTED_PROXIES = env.read(
-    "list", "TRUSTED_PROXIES", "networks with commas between them, such as 10.0.0.0/8", [], validate=_are_networks
-)
+SITE_URLS = env.read("list", "SITE_URL", _address, [f"http://localhost:{PORT}"], validate=are_origins)
+_networks = "networks with commas between them, such as 10.0.0.0/8"
+TRUSTED_PROXIES = env.read("list", "TRUSTED_PROXIES", _networks, [], validate=are_networks)
+FORWARDED_ALLOW_IPS = env.read("str", "FORWARDED_ALLOW_IPS", f"{_networks}, or *", None, validate=are_networks_or_all)
 HTTP3 = env.read("bool", "HTTP3", "1 or 0", False)
-LIMIT_PAGES = env.read("int", "LIMIT_PAGES", "requests a second, or 0 for no limit", 20, validate=_is_limit)
-LIMIT_LIVE = env.read("int", "LIMIT_LIVE", "requests a second, or 0 for no limit", 100, validate=_is_limit)
-LIMIT_SIGN_IN = env.read("int", "LIMIT_SIGN_IN", "attempts a minute, or 0 for no limit", 10, validate=_is_limit)
-LIMIT_SIGN_UP = env.read("int", "LIMIT_SIGN_UP", "attempts a minute, or 0 for no limit", 10, validate=_is_limit)
-LIMIT_CONNECTIONS = env.read("int", "LIMIT_CONNECTIONS", "a number, or 0 for no limit", 500, validate=_is_limit)
-_database = env.read(
-    "dj_db_url",
-    "DATABASE_URL",
-    "an address such as postgres://user:password@host:5432/name",
-    {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")},
-    validate=lambda value: bool(value.get("ENGINE")) and bool(value.get("NAME")),
-    secret=True,
-)
-DATABASE_MAX_CONNECTIONS = env.read(
-    "int", "DATABASE_MAX_CONNECTIONS", "a whole number of 10 or more", 100, validate=lambda value: value >= 10
-)
-REDIS_URL = env.read(
-    "str",
-    "REDIS_URL",
-    "an address such as redis://host:6379/0",
-    None,
-    validate=lambda value: urlsplit(value).scheme in ("redis", "rediss", "unix"),
-    secret=True,
-)
-WEB_CONCURRENCY = env.read(
-    "int", "WEB_CONCURRENCY", "a whole number of 1 or more", None, validate=lambda value: value >= 1
-)
-WEB_THREADS = env.read("int", "WEB_THREADS", "a whole number of 1 or more", None, validate=lambda value: value >= 1)
+LIMIT_PAGES = _number("LIMIT_PAGES", "requests a second, or 0 for no limit", 20, least=0)
+LIMIT_LIVE = _number("LIMIT_LIVE", "requests a second, or 0 for no limit", 100, least=0)
+LIMIT_SIGN_IN = _number("LIMIT_SIGN_IN", "attempts a minute, or 0 for no limit", 10, least=0)
+LIMIT_SIGN_UP = _number("LIMIT_SIGN_UP", "attempts a minute, or 0 for no limit", 10, least=0)
+LIMIT_CONNECTIONS = _number("LIMIT_CONNECTIONS", "a number, or 0 for no limit", 500, least=0)
+_sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
+_postgres = "an address such as postgres://user:password@host:5432/name"
+_database = env.read("dj_db_url", "DATABASE_URL", _postgres, _sqlite, validate=is_database, secret=True)
+DATABASE_MAX_CONNECTIONS = _number("DATABASE_MAX_CONNECTIONS", "a whole number of 10 or more", 100, least=10)
+_redis = "an address such as redis://host:6379/0"
+REDIS_URL = env.read("str", "REDIS_URL", _redis, None, validate=is_redis, secret=True)
+WEB_CONCURRENCY = _number("WEB_CONCURRENCY", "a whole number of 1 or more", None)
+WEB_THREADS = _number("WEB_THREADS", "a whole number of 1 or more", None)
 STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False) or bool(not_compared())
-FORWARDED_ALLOW_IPS = env.read(
-    "str",
-    "FORWARDED_ALLOW_IPS",
-    "networks with commas between them, such as 10.0.0.0/8, or *",
-    None,
-    validate=lambda value: value == "*" or _are_networks(value.split(",")),
-)
 
 # --- Mode ---
 
-_mode = modes.MODES[SERVER_MODE]
-if WEB_THREADS:
-    _mode = _mode.with_threads(WEB_THREADS)
+_mode = modes.MODES[SERVER_MODE].with_threads(WEB_THREADS)
 _server = getattr(_mode, SERVER_ROLE)
 _workers = {server: WEB_CONCURRENCY or server.workers(shared_layer=bool(REDIS_URL)) for server in _mode.servers()}
 # How this process is served: WSGI or ASGI, by which class of worker, how many of them, and threads of each.
@@ -124,9 +74,9 @@ APPLICATION_SETTING = _server.application_setting
 WORKER_CLASS = _server.gunicorn_worker_class
 WORKERS = _workers[_server]
 THREADS = _server.threads
-# What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL.
+# What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL. In the stack twice
+# as many: during a release two versions run beside each other.
 PROCESSES = sum(_workers.values())
-# In the stack twice as many: during a release two versions run beside each other.
 DATABASE_CONNECTIONS = sum(count * server.threads for server, count in _workers.items()) * (2 if SLOT else 1)
 # The services of the stack that serve this mode.
 SERVICES = ["web"] if _mode.pages == _mode.live else ["web", "live"]
@@ -141,8 +91,8 @@ STATIC_MIDDLEWARE = list(_server.static_middleware)
 DATABASES = {"default": _server.database(_database, stock=STOCK_ASGI)}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 if REDIS_URL:
-    # Pub/sub and not the core layer: it subscribes again by itself when Redis comes back. What was sent meanwhile is
-    # lost, which kit.live reckons with.
+    # Pub/sub and not the core layer: it subscribes again when Redis comes back. What was sent meanwhile is lost, which
+    # kit.live reckons with.
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}]},
@@ -161,7 +111,7 @@ for _site in map(urlsplit, SITE_URLS):
     ALLOWED_HOSTS += LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
 CSRF_TRUSTED_ORIGINS = SITE_URLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
-# SESSION_COOKIE_HTTPONLY is so from the start. Scripts take the CSRF token from a form, and need none of the cookies.
+# Scripts take the CSRF token from a form, and need none of the cookies.
 CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 if _https:
@@ -179,31 +129,40 @@ if not _https:
 
 # --- What browsers may do ---
 
+# Another Content-Security-Policy for the pages below a path, in place of SECURE_CSP: {"/docs/": {"script-src": …}}.
+CSP_BY_PATH = {}
 X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
-SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 # Pages of other origins may not put what this site answers into theirs.
 SECURE_CROSS_ORIGIN_RESOURCE_POLICY = "same-origin"
 # Abilities of a browser that no page of this site uses; what one does use is taken out of the list.
 SECURE_PERMISSIONS_POLICY = ", ".join(
     f"{ability}=()"
-    for ability in [
-        "accelerometer", "autoplay", "camera", "clipboard-read", "clipboard-write", "display-capture",
-        "encrypted-media", "fullscreen", "gamepad", "geolocation", "gyroscope", "hid", "identity-credentials-get",
-        "idle-detection", "local-fonts", "magnetometer", "microphone", "midi", "otp-credentials", "payment",
-        "picture-in-picture", "publickey-credentials-create", "publickey-credentials-get", "screen-wake-lock", "serial",
-        "storage-access", "usb", "window-management", "xr-spatial-tracking",
-    ]
-)  # fmt: skip
-# Content-Security-Policy for the pages below a path, in place of SECURE_CSP's: {"/admin/": {"script-src": …}, …}.
-CSP_BY_PATH = {}
+    for ability in """
+        accelerometer autoplay camera clipboard-read clipboard-write display-capture encrypted-media fullscreen gamepad
+        geolocation gyroscope hid identity-credentials-get idle-detection local-fonts magnetometer microphone midi
+        otp-credentials payment picture-in-picture publickey-credentials-create publickey-credentials-get
+        screen-wake-lock serial storage-access usb window-management xr-spatial-tracking
+    """.split()  # noqa: SIM905
+)
 # The same limit as Nginx's client_max_body_size, for where there is no Nginx.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-# --- Static files ---
+# --- Templates and static files ---
 
+_loaders = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
+# For TEMPLATES, as APP_DIRS has them; but with DEBUG an edited template counts at once.
+TEMPLATE_LOADERS = _loaders if DEBUG else [("django.template.loaders.cached.Loader", _loaders)]
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
 # A file may be opened as a document, or run as a worker, and then its own policy counts. Under ASGI no middleware comes
 # near it. Nginx says the same in nginx/snippets/static.conf.
 STATIC_HEADERS = {
@@ -222,18 +181,9 @@ def WHITENOISE_ADD_HEADERS_FUNCTION(headers, path, url):
         headers[name] = value
 
 
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-    },
-}
-
 # --- Logs ---
 
-# To stderr, as JSON, or as plain text where that is a terminal. Gunicorn's and Uvicorn's: gunicorn.conf.py.
+# To stderr. Gunicorn's and Uvicorn's: gunicorn.conf.py.
 LOGGING_CONFIG = "kit.logs.configure"
 LOGGING = {
     "version": 1,
@@ -248,7 +198,5 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.security": {"handlers": ["short"], "propagate": False},
-        # Failures, and not each step that leads to one.
-        "axes": {"level": "WARNING"},
     },
 }

@@ -12,7 +12,7 @@ from django.utils.csp import CSP
 
 from kit.environment import env
 from kit.settings import *
-from kit.settings import BASE_DIR, DEBUG, STATIC_MIDDLEWARE
+from kit.settings import BASE_DIR, LOGGING, STATIC_MIDDLEWARE, TEMPLATE_LOADERS
 
 INSTALLED_APPS = [
     "apps.accounts",
@@ -52,21 +52,19 @@ ROOT_URLCONF = "wisheasy.urls"
 WSGI_APPLICATION = "wisheasy.wsgi.application"
 ASGI_APPLICATION = "wisheasy.asgi.application"
 
-_loaders = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "wisheasy" / "templates"],
         "OPTIONS": {
-            "loaders": _loaders if DEBUG else [("django.template.loaders.cached.Loader", _loaders)],
+            "loaders": TEMPLATE_LOADERS,
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.template.context_processors.i18n",
                 "django.template.context_processors.csp",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "kit.live.context_processors.live",
-                "kit.ops.context_processors.server",
+                "kit.context_processors.serving",
             ],
         },
     }
@@ -104,6 +102,8 @@ AXES_LOCKOUT_CALLABLE = "apps.accounts.attempts.too_many"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# Failures are logged, and not each step that leads to one.
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
 
 # --- Language and time ---

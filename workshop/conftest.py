@@ -1,4 +1,8 @@
+import os
+import shutil
+
 import pytest
+from playwright.sync_api import sync_playwright
 
 from workshop.tests.servers import EMBEDDED_MODES, Server, serve, started
 
@@ -16,10 +20,24 @@ def server(request, tmp_path_factory):
 
 @pytest.fixture(scope="session", params=EMBEDDED_MODES)
 def notes_server(request, tmp_path_factory):
-    """The same with a topic that is there whatever applications there are (tests/notes)."""
+    """The same with topics that are there whatever the project is (workshop/probe)."""
     folder = tmp_path_factory.mktemp(request.param)
     with serve(request.param, folder, DJANGO_SETTINGS_MODULE="workshop.probe.settings") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not path and not os.environ.get("CI"):
+        pytest.skip("There is no Chromium and no Chrome here.")
+    assert path, "there is no Chromium and no Chrome here"
+    # As root, in a container or a CI machine, Chromium has no sandbox; and it need not look for its maker's servers.
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
 
 
 def pytest_runtest_setup(item):

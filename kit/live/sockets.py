@@ -6,14 +6,14 @@ import logging
 import time
 from collections import deque
 from types import SimpleNamespace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
+from django.conf import settings
 from django.http import parse_cookie
 from django.utils import translation
 
 from . import changes
 from .hub import Gone, Stopping, hub
-from .origins import is_our_origin
 from .topics import TOPICS
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
 RELOAD = 4410
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 async def socket(scope, receive, send):
@@ -102,3 +104,31 @@ def _language(headers):
         META={"HTTP_ACCEPT_LANGUAGE": headers.get(b"accept-language", "")},
     )
     return translation.get_language_from_request(request)
+
+
+def is_our_origin(origin: str) -> bool:
+    """Is the page that opens the connection one of this site?
+
+    A request without an Origin comes from no page at all: browsers always send one with a WebSocket.
+    """
+    try:
+        scheme, host, port = _parts(origin)
+    except ValueError:
+        return False
+    # Browsers send nothing before the host, and nothing behind the port.
+    return "@" not in origin and origin.count("/") == 2 and (scheme, host, port) in _ours()
+
+
+def _ours():
+    for scheme, host, port in map(_parts, settings.SITE_URLS):
+        loopback = host in _loopback_hosts()
+        yield from ((scheme, name, port) for name in (_loopback_hosts() if loopback else [host]))
+
+
+def _loopback_hosts():
+    return [host.strip("[]") for host in settings.LOOPBACK_HOSTS]
+
+
+def _parts(origin: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(origin)
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)

@@ -101,8 +101,10 @@ class Mode:
     pages: Server
     live: Server
 
-    def with_threads(self, threads: int) -> "Mode":
-        """The same mode with another number of threads in each worker."""
+    def with_threads(self, threads: int | None) -> "Mode":
+        """The same mode with another number of threads in each worker, if there is one."""
+        if threads is None:
+            return self
         return Mode(replace(self.pages, threads=threads), replace(self.live, threads=threads))
 
     def servers(self) -> set[Server]:

@@ -7,8 +7,12 @@ from .proxies import ClientAddress
 
 
 def get_wsgi_application():
-    """Django's own, with the visitor's address as a trusted proxy tells it, and an id for each request."""
-    application = wsgi.get_wsgi_application()
+    """Django's own, behind the proxies in front of it."""
+    return behind_proxies(wsgi.get_wsgi_application())
+
+
+def behind_proxies(application):
+    """`application` with the visitor's address as a trusted proxy tells it, and an id for each request."""
     if settings.FORWARDED_ALLOW_IPS:
         application = ClientAddress(application, settings.FORWARDED_ALLOW_IPS)
     # Around the other, which puts the visitor's address in the place of the proxy's.

@@ -1,4 +1,5 @@
-"""`make bench`: serves this project in every way of sides.py, measures it, and says what is best on this machine.
+"""`make -C workshop bench`: serves this project in every way of sides.py, measures it, and says what is best on this
+machine.
 
 ONLY=names  only these sides, workloads or groups of workloads; a wrong name lists them
 FULL=1      every side at every workload that it can answer, for longer

@@ -89,7 +89,7 @@ def _sockets(workload: Workload, server: Server, backends, full: bool) -> dict[s
 def _converse(server: Server, task: dict, backends) -> tuple[measure.Watch, dict]:
     """Have the client of sockets.py do `task`, and measure the server from when all sockets are open."""
     client = subprocess.Popen(
-        [sys.executable, "-m", "bench.sockets", json.dumps(task)],
+        [sys.executable, "-m", "workshop.bench.sockets", json.dumps(task)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,7 +1,7 @@
-"""The project's settings with Django's own defaults for connections: a new one for each request, and no pool."""
+"""The settings of the lab with Django's own defaults for connections: a new one for each request, and no pool."""
 
-from wisheasy.settings import *  # noqa: F403
-from wisheasy.settings import DATABASES
+from workshop.lab.settings import *  # noqa: F403
+from workshop.lab.settings import DATABASES
 
 DATABASES["default"] = {**DATABASES["default"], "CONN_MAX_AGE": 0}
 DATABASES["default"]["OPTIONS"] = {

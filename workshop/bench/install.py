@@ -10,7 +10,7 @@ from pathlib import Path
 from .processes import ROOT
 
 FOLDER = ROOT / "var" / "bench" / "environment"
-LOCKS = (ROOT / "requirements.txt", ROOT / "bench" / "requirements.txt")
+LOCKS = (ROOT / "requirements.txt", ROOT / "workshop" / "bench" / "requirements.txt")
 # Has to be compiled; the bench does without it where there is no compiler.
 COMPILED = "uwsgi"
 

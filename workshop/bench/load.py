@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-GET_WRK = "make bench needs wrk: `apt install wrk` on Debian and Ubuntu, `brew install wrk` on macOS."
+GET_WRK = "make -C workshop bench needs wrk: `apt install wrk` on Debian and Ubuntu, `brew install wrk` on macOS."
 UNITS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 

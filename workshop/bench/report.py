@@ -68,7 +68,7 @@ def write(results: Results, selection: Selection, versions: dict[str, str]) -> N
 
 
 def command(selection: Selection) -> str:
-    return " ".join(["make bench", *selection.variables])
+    return " ".join(["make -C workshop bench", *selection.variables])
 
 
 def _rounds(selection: Selection) -> str:

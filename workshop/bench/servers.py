@@ -65,9 +65,8 @@ def shared_variables(folder: Path, services_variables: dict[str, str], secret_ke
         # Gunicorn writes there, where nothing keeps it from it.
         "HOME": str(folder),
         "PYTHONPATH": str(processes.ROOT),
-        "DJANGO_SETTINGS_MODULE": "wisheasy.settings",
+        "DJANGO_SETTINGS_MODULE": "workshop.lab.settings",
         "SECRET_KEY": secret_key,
-        "LAB": "1",
         # As behind Nginx: then Gunicorn writes no line for each request.
         "FORWARDED_ALLOW_IPS": "127.0.0.1",
         **services_variables,

@@ -95,8 +95,8 @@ def _postgres(folder: Path) -> Iterator[str]:
             process = stack.enter_context(_container("postgres:18", (port, 5432), log, variables, arguments))
         else:
             raise SystemExit(
-                "make bench needs PostgreSQL: install it (`apt install postgresql`, `brew install postgresql`)"
-                " or Docker, or set DATABASE_URL."
+                "make -C workshop bench needs PostgreSQL: install it (`apt install postgresql`,"
+                " `brew install postgresql`) or Docker, or set DATABASE_URL."
             )
         _until(lambda: psycopg.connect(address, connect_timeout=2).close(), psycopg.Error, process, log, "PostgreSQL")
         yield address
@@ -114,8 +114,8 @@ def _redis(folder: Path) -> Iterator[str]:
             process = stack.enter_context(_container("redis:8", (port, 6379), log))
         else:
             raise SystemExit(
-                "make bench needs Redis: install it (`apt install redis-server`, `brew install redis`) or Docker,"
-                " or set REDIS_URL."
+                "make -C workshop bench needs Redis: install it (`apt install redis-server`, `brew install redis`)"
+                " or Docker, or set REDIS_URL."
             )
         client = redis.Redis(port=port)
         _until(client.ping, redis.RedisError, process, log, "Redis")

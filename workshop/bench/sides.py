@@ -34,7 +34,7 @@ class Side:
     live: Mapping[str, str] | None = None
     """Variables of a second process, the same command on another port, that answers /live/."""
     own_environment: bool = False
-    """Is its server one of bench/requirements.in?"""
+    """Is its server one of workshop/bench/requirements.in?"""
     nginx: bool = False
     """Is it asked through Nginx?"""
 
@@ -78,7 +78,7 @@ STOCK = replace(
     label="stock Django, same worker",
     quick=("plain/sync", "plain/async", "query/sync", "query/async", "crowd/sync"),
     kind="other",
-    variables={"SERVER_MODE": "asgi", "STOCK_ASGI": "1", "DJANGO_SETTINGS_MODULE": "bench.defaults"},
+    variables={"SERVER_MODE": "asgi", "STOCK_ASGI": "1", "DJANGO_SETTINGS_MODULE": "workshop.bench.defaults"},
 )
 DEFAULTS = Side(
     "gunicorn",
@@ -150,45 +150,45 @@ SIDES = [
     Side(
         "cookiecutter",
         "as cookiecutter-django",
-        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker wisheasy.asgi:application",
+        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker workshop.lab.asgi:application",
         "asgi",
         quick=("plain/async", "query/sync"),
         workers=4,
-        variables={"SERVER_MODE": "asgi", "STOCK_ASGI": "1", "DJANGO_SETTINGS_MODULE": "bench.cookiecutter"},
+        variables={"SERVER_MODE": "asgi", "STOCK_ASGI": "1", "DJANGO_SETTINGS_MODULE": "workshop.bench.cookiecutter"},
     ),
     _other(
         "uvicorn",
         "uvicorn --workers",
         "uvicorn --host 127.0.0.1 --port {port} --workers {workers} --lifespan off --no-access-log"
-        " wisheasy.asgi:application",
+        " workshop.lab.asgi:application",
         "asgi",
         own_environment=False,
     ),
     _other(
         "gunicorn-asgi",
         "Gunicorn's asgi worker",
-        f"{GUNICORN} --worker-class asgi --asgi-lifespan off wisheasy.asgi:application",
+        f"{GUNICORN} --worker-class asgi --asgi-lifespan off workshop.lab.asgi:application",
         "asgi",
         own_environment=False,
     ),
     _other(
         "daphne",
         "Daphne (has one process)",
-        "daphne --bind 127.0.0.1 --port {port} --verbosity 0 wisheasy.asgi:application",
+        "daphne --bind 127.0.0.1 --port {port} --verbosity 0 workshop.lab.asgi:application",
         "asgi",
         workers=1,
     ),
     _other(
         "hypercorn",
         "Hypercorn",
-        "hypercorn --bind 127.0.0.1:{port} --workers {workers} --worker-class uvloop wisheasy.asgi:application",
+        "hypercorn --bind 127.0.0.1:{port} --workers {workers} --worker-class uvloop workshop.lab.asgi:application",
         "asgi",
     ),
     _other(
         "granian",
         "Granian, asgi",
         "granian --interface asginl --host 127.0.0.1 --port {port} --workers {workers} --no-access-log"
-        " wisheasy.asgi:application",
+        " workshop.lab.asgi:application",
         "asgi",
     ),
     _other(
@@ -210,13 +210,18 @@ SIDES = [
     Side(
         "bare-asgi",
         "limit: no Django, asgi",
-        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker bench.bare:asgi",
+        f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker workshop.bench.bare:asgi",
         "asgi",
         quick=("plain/async",),
         kind="limit",
     ),
     Side(
-        "bare-wsgi", "limit: no Django, wsgi", f"{GTHREAD} bench.bare:wsgi", "wsgi", quick=("plain/sync",), kind="limit"
+        "bare-wsgi",
+        "limit: no Django, wsgi",
+        f"{GTHREAD} workshop.bench.bare:wsgi",
+        "wsgi",
+        quick=("plain/sync",),
+        kind="limit",
     ),
 ]
 BY_NAME = {side.name: side for side in SIDES}

@@ -1,4 +1,4 @@
-"""A client that holds many WebSockets for little: `python -m bench.sockets TASK`, TASK being JSON.
+"""A client that holds many WebSockets for little: `python -m workshop.bench.sockets TASK`, TASK being JSON.
 
 It writes "ready" when all are open, does what it is told by a line on its input, writes its figures as JSON, and
 closes the sockets when its input ends.
@@ -131,7 +131,7 @@ def publisher():
     django.setup()
     from django.db import transaction
 
-    from kit.live.topics import publish as publish_change
+    from kit.live import publish as publish_change
     from workshop.lab.models import Row
 
     def publish(token: str) -> None:

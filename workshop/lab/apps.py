@@ -5,6 +5,6 @@ class LabConfig(AppConfig):
     name = "workshop.lab"
 
     def ready(self):
-        from . import broadcasts, checks  # noqa: F401  (registers them)
+        from . import checks, live  # noqa: F401  (registers them)
 
-        broadcasts.connect()
+        live.connect()

@@ -8,8 +8,9 @@ def check_public_lab(app_configs, **kwargs):
         return []
     return [
         Warning(
-            f"LAB=1 on {settings.SITE_URL}, which is public: everybody who finds /lab/ can keep the workers busy.",
-            hint="Set LAB=0, or leave it empty.",
+            f"The lab is served on {settings.SITE_URL}, which is public: everyone who finds /lab/ can keep the workers"
+            " busy.",
+            hint="Serve wisheasy.settings, which is the project without the lab.",
             id="lab.W001",
         )
     ]

@@ -11,7 +11,7 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from .broadcasts import broadcast
+from .live import broadcast
 from .models import Row
 
 ROWS = 1000

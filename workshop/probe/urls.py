@@ -1,25 +1,22 @@
-"""The project with one topic more, that tests can rely on whatever applications there are: who posts a text to /notes/
-publishes it."""
+"""The project's addresses, those of the lab, and /probe/ and /notes/."""
 
-from django.db import transaction
-from django.http import HttpResponse
-from django.urls import path
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
+from django.urls import include, path
 
-from kit.live.topics import publish
-from wisheasy import urls
+from workshop.lab import project_urls
 
-from .apps import TOPIC
+from . import views
 
-
-@csrf_exempt
-@require_POST
-@transaction.atomic
-def post(request):
-    publish(TOPIC, request.POST["text"])
-    return HttpResponse(status=204)
-
-
-handler400, handler404 = urls.handler400, urls.handler404
-urlpatterns = [path("notes/", post), *urls.urlpatterns]
+handler400, handler404 = project_urls.handler400, project_urls.handler404
+probe = [
+    path("", views.page, name="page"),
+    path("sign-in", views.sign_in, name="sign_in"),
+    path("<int:pk>/delete", views.delete, name="delete"),
+    path("upload", views.upload, name="upload"),
+    path("slow", views.slow, name="slow"),
+    path("stream", views.stream, name="stream"),
+]
+urlpatterns = [
+    path("probe/", include((probe, "probe"))),
+    path("notes/", views.note, name="note"),
+    *project_urls.urlpatterns,
+]

@@ -1,11 +1,27 @@
 """Copies of the repository that tests may change: what Git tracks or would take, in a repository of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from workshop.tests.servers import copy_of_the_clone
+
+
+def copy_with_the_probe(folder: Path) -> Path:
+    """A clone whose image has the workshop in it and serves workshop.probe.settings: what tests of the stack start."""
+    copy_of_the_clone(folder)
+    _change(folder / ".dockerignore", r"^!kit$", "!kit\n!workshop")
+    _change(folder / "Dockerfile", r"^COPY kit kit$", "COPY kit kit\nCOPY workshop workshop")
+    _change(folder / "Dockerfile", r"DJANGO_SETTINGS_MODULE=[\w.]+", "DJANGO_SETTINGS_MODULE=workshop.probe.settings")
+    return folder
+
+
+def _change(file: Path, old: str, new: str) -> None:
+    text, count = re.subn(old, new, file.read_text(), flags=re.MULTILINE)
+    assert count == 1, f"{file.name} has {count} of {old}"
+    file.write_text(text)
 
 
 class Clone:

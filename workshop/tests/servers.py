@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,17 +47,27 @@ class Server:
         with self.client() as client:
             yield Member(client)
 
+    @contextmanager
+    def poster(self):
+        with self.client() as client:
+            yield Poster(client)
+
     def last_lines(self) -> str:
         """The end of its log: a test that fails shows it (conftest.py)."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:]) if self.log else ""
 
 
 class Member:
-    """Somebody who has just signed up, as a browser without JavaScript does it."""
+    """A new account, which signs up as a browser without JavaScript does."""
+
+    prefix = "member"
 
     def __init__(self, client: httpx.Client):
         self.client = client
-        self.name = f"member-{secrets.token_hex(6)}"
+        self.name = f"{self.prefix}-{secrets.token_hex(6)}"
+        self.enter()
+
+    def enter(self) -> None:
         self.send(
             "/accounts/sign-up",
             {"username": self.name, "password1": PASSWORD, "password2": PASSWORD},
@@ -67,17 +78,23 @@ class Member:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.client.get(page).text)[1]
         return self.client.post(path, data={**(data or {}), "csrfmiddlewaretoken": token}, follow_redirects=True)
 
-    # only with wishes
-    def wish(self, text: str) -> int:
-        """Post a wish and return its number."""
-        response = self.send("/wishes/", {"text": text})
+    def post(self, text: str) -> int:
+        """Post a text on the page of the probe and return its number."""
+        response = self.send("/probe/", {"text": text}, page="/probe/")
         assert response.status_code == 200, response.text
         # The newest is the first.
-        number = re.search(r'id="wish-(\d+)"', response.text)
+        number = re.search(r'id="post-(\d+)"', response.text)
         assert text in response.text
         return int(number[1])
 
-    # end of wishes
+
+class Poster(Member):
+    """A member who signs in by the form of the probe, whatever pages for accounts the project has."""
+
+    prefix = "probe"
+
+    def enter(self) -> None:
+        self.send("/probe/sign-in", {"name": self.name}, page="/probe/").raise_for_status()
 
 
 def copy_of_the_clone(folder: Path) -> Path:
@@ -103,6 +120,28 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+# Each has all applications of those before it.
+SETTINGS = ("wisheasy.settings", "workshop.lab.settings", "workshop.probe.settings")
+_migrated: dict[str, Path] = {}
+
+
+def _prepare_quickly(folder: Path, environment: dict[str, str]) -> None:
+    """Migrate a database and collect static files once in all, and copy that database."""
+    if not _migrated:
+        _manage(ROOT, {**environment, "DJANGO_SETTINGS_MODULE": SETTINGS[-1]}, "collectstatic", "--noinput")
+    settings = environment["DJANGO_SETTINGS_MODULE"]
+    if settings not in _migrated:
+        _manage(ROOT, environment, "migrate")
+        _migrated[settings] = Path(tempfile.mkdtemp(dir=folder.parent)) / "db.sqlite3"
+        shutil.copy(folder / "db.sqlite3", _migrated[settings])
+    else:
+        shutil.copy(_migrated[settings], folder / "db.sqlite3")
+
+
+def _manage(root: Path, environment: dict[str, str], *command: str) -> None:
+    subprocess.run([sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True)
+
+
 @contextmanager
 def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **variables: str):
     """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`. Not to
@@ -116,10 +155,16 @@ def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **va
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         **variables,
     }
-    for command in (["migrate"], ["collectstatic", "--noinput"]) if prepare else ():
-        subprocess.run(
-            [sys.executable, "manage.py", *command, "--verbosity", "0"], cwd=root, env=environment, check=True
-        )
+    if (
+        prepare
+        and root == ROOT
+        and environment["DJANGO_SETTINGS_MODULE"] in SETTINGS
+        and "DATABASE_URL" not in variables
+    ):
+        _prepare_quickly(folder, environment)
+    elif prepare:
+        _manage(root, environment, "migrate")
+        _manage(root, environment, "collectstatic", "--noinput")
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

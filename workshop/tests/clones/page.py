@@ -6,7 +6,9 @@ A block belongs to the file that the paragraph before it begins with. In the lan
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from workshop.tests.servers import ROOT, copy_of_the_clone
@@ -32,6 +34,28 @@ def blocks(name: str, *sections: str) -> list[tuple[str, str, str]]:
         assert file or block[1] == "sh", f"docs/recipes/{name}.md does not say which file this is for:\n{block[0]}"
         found.append((file[1] if block[1] != "sh" else "", block[1], block[2]))
     return found
+
+
+def add_app(name: str, folder: Path) -> None:
+    """Put the application of apps/ beside this file, which a page speaks of, into the clone at `folder`."""
+    shutil.copytree(Path(__file__).parent / "apps" / name, folder / "apps" / name)
+    (folder / "apps" / name / "__init__.py").touch()
+    for file, line, new in (
+        ("settings.py", "INSTALLED_APPS = [\n", f'    "apps.{name}",\n'),
+        ("urls.py", "urlpatterns = [\n", f'    path("{name}/", {name}, name="{name}"),\n'),
+        ("urls.py", "from django.urls import include, path\n", f"\nfrom apps.{name}.views import {name}\n"),
+    ):
+        path = folder / "wisheasy" / file
+        assert line in path.read_text()
+        path.write_text(path.read_text().replace(line, line + new, 1))
+
+
+def migrate(name: str, folder: Path, packages: Path) -> None:
+    """What the owner of the application types after the change."""
+    subprocess.run(
+        [sys.executable, "manage.py", "makemigrations", "--verbosity", "0", name],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(packages)}, check=True,
+    )  # fmt: skip
 
 
 def clone(folder: Path) -> Path:

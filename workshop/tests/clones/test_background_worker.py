@@ -41,7 +41,9 @@ LESS = '"OPTIONS": {"LOCK_TIMEOUT": 2, "MAX_ATTEMPTS": 5, "BACKOFF_INITIAL": 0.2
 
 @pytest.fixture(scope="module")
 def project(clone, packages):
+    page.add_app("errands", clone)
     page.follow("background-worker", clone, packages=packages)
+    page.migrate("errands", clone, packages)
     settings = clone / "wisheasy/settings.py"
     settings.write_text(page.changed(settings.read_text(), f"-        {PATIENCE}\n+        {LESS}\n", "settings.py"))
     with (clone / "apps/errands/tasks.py").open("a") as tasks:

@@ -1,4 +1,4 @@
-"""docs/recipes/flask-inside-asgi.md, done as it says, and served in both ways."""
+"""docs/recipes/another-framework.md, its WSGI application, done as it says, and served in both ways."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ def broken():
 
 @pytest.fixture(scope="module")
 def project(clone, packages):
-    page.follow("flask-inside-asgi", clone, packages=packages)
+    page.follow("another-framework", clone, "A WSGI application (Flask)", packages=packages)
     with (clone / "wisheasy/reports.py").open("a") as module:
         module.write(MORE)
     return clone

@@ -95,7 +95,9 @@ def store(packages, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def project(clone, packages):
-    page.follow("object-storage", clone, "The application", "A store that speaks S3", packages=packages)
+    page.add_app("pictures", clone)
+    page.follow("object-storage", clone, "A store that speaks S3", packages=packages)
+    page.migrate("pictures", clone, packages)
     settings = clone / "wisheasy/settings.py"
     # Nobody wants to wait for that here.
     settings.write_text(page.changed(settings.read_text(), f"-{TIMEOUT}10,\n+{TIMEOUT}1,\n", "wisheasy/settings.py"))

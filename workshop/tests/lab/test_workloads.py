@@ -197,7 +197,7 @@ def test_the_command_publishes_as_often_as_it_is_told(lab, tmp_path):
     environment = {
         **{name: os.environ[name] for name in ("PATH", "SECRET_KEY")},
         "DATABASE_URL": f"sqlite:///{lab.log.parent}/db.sqlite3",
-        "LAB": "1",
+        "DJANGO_SETTINGS_MODULE": "workshop.lab.settings",
     }
 
     def run(*arguments):

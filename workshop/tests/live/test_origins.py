@@ -1,6 +1,6 @@
 import pytest
 
-from kit.live.origins import is_our_origin
+from kit.live import is_our_origin
 
 
 @pytest.fixture

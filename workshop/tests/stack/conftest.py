@@ -1,6 +1,7 @@
 """The stack on a real Docker Engine: started from a fresh copy of the repository, as a new user does, and switched from
 mode to mode while it runs. The same tests run in each mode."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,36 +11,39 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from websockets.sync.client import ClientConnection, connect
 
 from kit.serving.modes import MODES
-from workshop.tests.servers import ROOT, Server, copy_of_the_clone, free_port
+from workshop.tests.copies import copy_with_the_probe
+from workshop.tests.servers import ROOT, Server, free_port
 
 
 class Stack(Server):
     project: str | None = "wisheasy-e2e"
     """None: the one that .env says."""
-    topic = "wishes"  # only with wishes
+    topic = "probe"
 
     def __init__(self, folder: Path):
         self.port = free_port()
         super().__init__(mode="", url=f"http://127.0.0.1:{self.port}")
         self.folder = folder
-        # only with wishes
-        # Every wish that a test was told is saved: its number and text.
-        self.wishes: dict[int, str] = {}
-        # end of wishes
+        # Every post that a test was told is saved: its number and text.
+        self.posts: dict[int, str] = {}
+        self.open = contextlib.ExitStack()
+        # A WebSocket without news since then: opened at once, so that what asks about it need not wait.
+        self.silent: tuple[ClientConnection, float] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        named = {"COMPOSE_PROJECT_NAME": self.project} if self.project else {}
+        return {**BASE, "HTTP_PORT": str(self.port), **named}
 
     def run(
         self, *command: str, check: bool = True, stdin: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess:
-        environment = {"HTTP_PORT": str(self.port), **variables}
-        if self.project:
-            environment.setdefault("COMPOSE_PROJECT_NAME", self.project)
-        environment = {**{name: value for name, value in BASE.items() if name not in environment}, **environment}
         result = subprocess.run(
-            command,
-            cwd=self.folder, env=environment, input=stdin, capture_output=True, text=True, timeout=900, check=False,
+            command, cwd=self.folder, env={**self.environment, **variables}, input=stdin,
+            capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         if check:
             assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
@@ -47,6 +51,12 @@ class Stack(Server):
 
     def compose(self, *command: str, **options) -> subprocess.CompletedProcess:
         return self.run("docker", "compose", *command, **options)
+
+    def remove(self) -> None:
+        """Its containers, networks and volumes."""
+        options = ["--volumes", "--remove-orphans", "--timeout", "5"]
+        # So that Compose can read its file even where .env was never made.
+        self.compose("--profile", "*", "down", *options, check=False, SERVER_MODE="wsgi")
 
     def up(self, mode: str) -> str:
         """Start or switch the stack; the last line that the command prints."""
@@ -72,7 +82,8 @@ class Stack(Server):
         while time.monotonic() - begin < limit:
             try:
                 if all(
-                    httpx.get(f"{self.url}{path}", timeout=5).status_code == 200 for path in ("/healthz/ready", "/")
+                    httpx.get(f"{self.url}{path}", timeout=5).status_code == 200
+                    for path in ("/healthz/ready", "/probe/")
                 ):
                     return time.monotonic() - begin
             except httpx.TransportError:
@@ -80,20 +91,17 @@ class Stack(Server):
             time.sleep(0.1)
         raise AssertionError(f"Not ready within {limit} s:\n{self.compose('logs', '--tail', '50').stdout}")
 
-    # only with wishes
     def post(self, text: str) -> int:
-        """Post a wish as somebody new; its number."""
-        with self.member() as member:
-            number = member.wish(text)
-        self.wishes[number] = text
+        """Post a text in a new session; its number."""
+        with self.poster() as poster:
+            number = poster.post(text)
+        self.posts[number] = text
         return number
 
-    def assert_no_wish_is_lost(self) -> None:
-        changes = httpx.get(f"{self.url}/live/wishes/changes?after=0", timeout=10).json()["changes"]
+    def assert_no_post_is_lost(self) -> None:
+        changes = httpx.get(f"{self.url}/live/probe/changes?after=0", timeout=10).json()["changes"]
         html = {int(change["id"]): change["html"] for change in changes}
-        assert [number for number, text in self.wishes.items() if text not in (html.get(number) or "")] == []
-
-    # end of wishes
+        assert [number for number, text in self.posts.items() if text not in (html.get(number) or "")] == []
 
 
 class Loopback(httpx.HTTPTransport):
@@ -129,25 +137,20 @@ def eventually(condition, within=15):
     return value
 
 
-class Clone(Stack):
+class Machine(Stack):
     """Another machine: a clone of its own, whose project has this name."""
 
-    def __init__(self, checkout: Path, folder: Path, project: str):
-        shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+    def __init__(self, checkout: Path, folder: Path, project: str | None = None):
+        shutil.copytree(
+            checkout, folder, ignore=shutil.ignore_patterns(".env", ".env.names", ".release.lock", "secrets")
+        )
         super().__init__(folder)
-        self.project = project
+        self.project = project or type(self).project
 
     def write(self, name: str, text: str) -> None:
         """A file that containers may read."""
         (self.folder / name).write_text(text)
         (self.folder / name).chmod(0o644)
-
-    def down(self) -> None:
-        self.compose("--profile", "*", "down", "--volumes", "--timeout", "1", check=False, **PLACEHOLDERS)
-
-
-# So that Compose can read its file even where .env was never made.
-PLACEHOLDERS = {"SERVER_MODE": "wsgi"}
 
 
 @pytest.fixture(scope="session")
@@ -159,22 +162,25 @@ def gateway():
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    return copy_of_the_clone(tmp_path_factory.mktemp("stack") / "wisheasy")
+    return copy_with_the_probe(tmp_path_factory.mktemp("stack") / "wisheasy")
 
 
 @pytest.fixture(scope="session")
 def stopped_stack(checkout):
     stack = Stack(checkout)
     yield stack
-    stack.compose(
-        "--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5", check=False, **PLACEHOLDERS
-    )  # fmt: skip
+    stack.open.close()
+    stack.remove()
 
 
 @pytest.fixture(scope="session", params=MODES)
 def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
-    assert last_line == f"wisheasy is up in {request.param} mode: http://localhost:{stopped_stack.port}"
+    assert last_line == f"{stopped_stack.project} is up in {request.param} mode: http://localhost:{stopped_stack.port}"
+    if request.param == "asgi":
+        address = stopped_stack.socket_url(topic="notes")
+        silent = stopped_stack.open.enter_context(connect(address, ping_interval=None))
+        stopped_stack.silent = silent, time.monotonic()
     return stopped_stack
 
 
@@ -216,24 +222,13 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(figure)
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    # As root, in a container or a CI machine, Chromium has no sandbox; and it need not look for its maker's servers.
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def new_page(chromium, stack, request):
+def new_page(browser, stack, request):
     """Open pages, each of a visitor of its own; they are closed in the end. If the test fails, pictures show them."""
     contexts = []
 
     def open_page(path="/", **options):
-        context = chromium.new_context(base_url=f"http://localhost:{stack.port}", **options)
+        context = browser.new_context(base_url=f"http://localhost:{stack.port}", **options)
         contexts.append(context)
         page = context.new_page()
         page.goto(path)

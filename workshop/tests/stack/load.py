@@ -19,20 +19,18 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from workshop.tests.servers import PASSWORD
-
 # What they are: readers with a kept connection, and with a new one each time; seconds between two requests of one.
 KEPT, NEW = 6, 4
 READ_PAUSE = 0.25
+# Seconds that the answer of one view takes.
+SLOW = 3
 TIMEOUT = 30
-# only with wishes
 # Members who post, and seconds between two posts of one.
 MEMBERS = 4
 POST_PAUSE = 1
 # As live.js: seconds before the first retry, from half to one and a half of it; the interval of polling.
 RETRY = 0.5
 POLL = 3
-# end of wishes
 
 # A line for each request would bury what matters.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -98,6 +96,15 @@ class Load:
     def acknowledged(self) -> list[str]:
         return [text for report in self.everything for text in report.acknowledged]
 
+    def wait_until_back(self, seconds: float) -> None:
+        """Until no page is without its connection, and none has lost it for a second; so long at most."""
+        give_up = time.monotonic() + seconds
+        calm = time.monotonic()
+        while time.monotonic() < min(give_up, calm + 1):
+            if self.away:
+                calm = time.monotonic()
+            time.sleep(0.1)
+
     def wait_until_shown(self, seconds: float = 15) -> None:
         """Until every page has been shown every text that was acknowledged."""
         wanted = set(self.acknowledged())
@@ -116,16 +123,15 @@ class Load:
         return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT, verify=False, trust_env=False)
 
     async def _run(self):
-        # only with wishes
         async with self._client() as client:
-            self.cursor = (await client.get("/live/wishes/changes")).json()["cursor"]
-        members = [await self._sign_up() for _ in range(MEMBERS)]
-        # end of wishes
+            self.cursor = (await client.get("/live/probe/changes")).json()["cursor"]
+        members = [await self._sign_in() for _ in range(MEMBERS)]
         tasks = [
             *(self._read(kept=True) for _ in range(KEPT)),
             *(self._read(kept=False) for _ in range(NEW)),
-            *(self._post(*member) for member in members),  # only with wishes
-            *(self._follow(page) for page in range(self.pages)),  # only with wishes
+            self._wait_for_slow_answers(),
+            *(self._post(*member) for member in members),
+            *(self._follow(page) for page in range(self.pages)),
         ]
         tasks = [asyncio.create_task(task) for task in tasks]
         await asyncio.sleep(3)
@@ -134,10 +140,8 @@ class Load:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # only with wishes
         for client, _ in members:
             await client.aclose()
-        # end of wishes
 
     async def _ask(self, what, request, expected):
         """The answer, or None if there was none as expected."""
@@ -163,16 +167,21 @@ class Load:
                 if client is None or not kept:
                     await stack.aclose()
                     client = await stack.enter_async_context(self._client())
-                await self._ask(f"GET / {'kept' if kept else 'new'}", client.get("/"), 200)
+                await self._ask(f"GET /probe/ {'kept' if kept else 'new'}", client.get("/probe/"), 200)
                 await asyncio.sleep(READ_PAUSE * random.uniform(0.5, 1.5))
 
-    # only with wishes
-    async def _sign_up(self):
+    async def _wait_for_slow_answers(self):
+        """One that is always waiting: what ends a version must let it finish."""
+        async with self._client() as client:
+            while True:
+                await self._ask("GET /probe/slow", client.get(f"/probe/slow?seconds={SLOW}"), 200)
+
+    async def _sign_in(self):
         client = self._client()
-        page = await client.get("/accounts/sign-up")
-        data = {"username": f"load-{secrets.token_hex(6)}", "password1": PASSWORD, "password2": PASSWORD}
-        await client.post("/accounts/sign-up", data={**data, "csrfmiddlewaretoken": self._token(page.text)})
-        return client, self._token((await client.get("/")).text)
+        token = self._token((await client.get("/probe/")).text)
+        data = {"name": f"probe-{secrets.token_hex(6)}", "csrfmiddlewaretoken": token}
+        await client.post("/probe/sign-in", data=data)
+        return client, self._token((await client.get("/probe/")).text)
 
     def _token(self, html):
         return re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', html)[1]
@@ -182,7 +191,7 @@ class Load:
             text = f"load-{secrets.token_hex(8)}"
             report = self.report
             data = {"text": text, "csrfmiddlewaretoken": token}
-            if await self._ask("POST /wishes/", client.post("/wishes/", data=data), 303):
+            if await self._ask("POST /probe/", client.post("/probe/", data=data), 303):
                 report.acknowledged.append(text)
             await asyncio.sleep(POST_PAUSE * random.uniform(0.5, 1.5))
 
@@ -201,7 +210,7 @@ class Load:
         await asyncio.sleep(random.uniform(0, 2))
         while True:
             with contextlib.suppress(OSError, EOFError):
-                async for text in self._texts(f"/live/wishes/ws?after={cursor}"):
+                async for text in self._texts(f"/live/probe/ws?after={cursor}"):
                     receive(json.loads(text))
             self.away.setdefault(page, time.monotonic())
             await asyncio.sleep(RETRY * random.uniform(0.5, 1.5))
@@ -209,7 +218,7 @@ class Load:
             with contextlib.suppress(OSError, EOFError):
                 async with self._connected() as (reader, writer):
                     while True:
-                        writer.write(self._request(f"/live/wishes/changes?after={cursor}"))
+                        writer.write(self._request(f"/live/probe/changes?after={cursor}"))
                         head = await reader.readuntil(b"\r\n\r\n")
                         body = await reader.readexactly(int(re.search(rb"content-length: (\d+)", head.lower())[1]))
                         if b" 200 " not in head[:16] or b"live-transports: polling\r" not in head.lower():
@@ -245,5 +254,3 @@ class Load:
                 for event in protocol.events_received():
                     if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                         yield event.data
-
-    # end of wishes

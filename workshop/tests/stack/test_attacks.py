@@ -431,8 +431,8 @@ BODIES = {
 @pytest.mark.parametrize(
     "path",
     [
-        "/live/wishes/ws",  # only with wishes
-        "/live/wishes/changes",  # only with wishes
+        "/live/probe/ws",
+        "/live/probe/changes",
         "/live/nothing/ws",
         "/live/nothing",
         "/",

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ..test_commands import FOLLOWED
-from .conftest import BASE, Stack, eventually
+from .conftest import BASE, Machine, eventually
 
 FOLDER = "/var/lib/postgresql"
 ROWS = 1000
 
 
-class Backups(Stack):
-    project = "wisheasy-backups"
+class Backups(Machine):
+    project = "wisheasy-e2e-backups"
 
     def compose(self, *command, **options):
         return self.run("docker", "compose", "--progress", "quiet", *command, **options)
@@ -80,14 +80,13 @@ NOWHERE = "echo postgres://wisheasy:x@postgres:1/wisheasy >/tmp/nowhere; export 
 @pytest.fixture(scope="module")
 def service(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("backups") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", "secrets"))
-    stack = Backups(folder)
+    stack = Backups(checkout, folder)
     stack.run("docker/configure")
     try:
         stack.compose("up", "--detach", "--wait", "postgres", "backup")
         yield stack
     finally:
-        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+        stack.remove()
 
 
 @pytest.fixture

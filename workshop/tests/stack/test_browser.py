@@ -2,7 +2,7 @@
 
 import re
 import time
-from statistics import median  # only with wishes
+from statistics import median
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,8 +10,15 @@ from playwright.sync_api import expect
 
 from workshop.tests.servers import PASSWORD
 
-WITHIN = {"wsgi": 5, "asgi": 1, "hybrid": 1}  # only with wishes
-LIVE = {"wsgi": "live by polling", "asgi": "live over WebSocket", "hybrid": "live over WebSocket"}  # only with wishes
+WITHIN = {"wsgi": 5, "asgi": 1, "hybrid": 1}
+LIVE = {"wsgi": "live: polling", "asgi": "live: websocket", "hybrid": "live: websocket"}
+
+
+def sign_in(page, name):
+    page.goto("/probe/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("form.post")).to_be_visible()
 
 
 def sign_up(page, name):
@@ -23,82 +30,87 @@ def sign_up(page, name):
     expect(page.locator("body.signed-in")).to_be_visible()
 
 
-# only with wishes
 def post(page, text):
-    page.locator("form.compose textarea").fill(text)
-    page.locator("form.compose button").click()
+    page.get_by_label("Text").fill(text)
+    page.get_by_role("button", name="Post").click()
 
 
-def wish(page, text):
-    return page.locator("#wishes > li", has_text=text)
+def shown(page, text):
+    return page.locator("#posts > li", has_text=text)
 
 
-# end of wishes
 @pytest.fixture
 def name():
-    return f"user-{time.time_ns()}"
+    return f"probe-{time.time_ns()}"
 
 
-# only with wishes
-def test_the_other_page_shows_the_wish_in_time(stack, new_page, figures, name):
-    reader, writer = new_page(), new_page()
-    sign_up(writer, name)
+def test_the_other_page_shows_a_post_in_time(stack, new_page, figures, name):
+    reader, writer = new_page("/probe/"), new_page()
+    sign_in(writer, name)
     expect(reader.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
     took = []
     for number in range(3):
         text = f"seen by the other in {stack.mode}, {number}"
         begin = time.monotonic()
         post(writer, text)
-        expect(wish(reader, text)).to_be_visible(timeout=10_000)
+        expect(shown(reader, text)).to_be_visible(timeout=10_000)
         took.append(time.monotonic() - begin)
-    figures.append(f"{stack.mode}: a wish is on the other page {median(took):.2f} s after the click")
+    figures.append(f"{stack.mode}: a post is on the other page {median(took):.2f} s after the click")
     assert median(took) < WITHIN[stack.mode]
-    wish(writer, text).get_by_role("button", name="Mark as granted").click()
-    expect(wish(reader, text).locator(".badge")).to_be_visible(timeout=5000)
-    wish(writer, text).locator("summary").click()
-    wish(writer, text).get_by_role("button", name="Yes, delete this wish").click()
-    expect(wish(reader, text)).to_have_count(0, timeout=5000)
+    shown(writer, text).get_by_role("button", name="Delete").click()
+    expect(shown(reader, text)).to_have_count(0, timeout=5000)
 
 
 @pytest.mark.modes("asgi", "hybrid")
 def test_who_cannot_have_a_websocket_gets_the_event_stream_and_then_polling(stack, new_page, name):
     reader, writer = new_page("about:blank"), new_page()
-    sign_up(writer, name)
+    sign_in(writer, name)
     reader.route_web_socket(re.compile("/live/"), lambda socket: socket.close())
-    reader.goto("/")
-    expect(reader.locator("[data-live-status]")).to_contain_text("event stream", timeout=10000)
+    reader.goto("/probe/")
+    expect(reader.locator("[data-live-status]")).to_contain_text("live: events", timeout=10000)
     post(writer, f"over the stream in {stack.mode}")
-    expect(wish(reader, f"over the stream in {stack.mode}")).to_be_visible(timeout=2500)
+    expect(shown(reader, f"over the stream in {stack.mode}")).to_be_visible(timeout=2500)
 
     reader.route("**/events?*", lambda route: route.abort())
-    reader.goto("/")
-    expect(reader.locator("[data-live-status]")).to_contain_text("polling", timeout=20000)
+    reader.goto("/probe/")
+    expect(reader.locator("[data-live-status]")).to_contain_text("live: polling", timeout=20000)
     post(writer, f"held in {stack.mode} until there was news")
-    expect(wish(reader, f"held in {stack.mode} until there was news")).to_be_visible(timeout=2500)
+    expect(shown(reader, f"held in {stack.mode} until there was news")).to_be_visible(timeout=2500)
 
 
-def test_the_board_works_with_javascript_off(stack, new_page, name):
-    page = new_page(java_script_enabled=False)
-    sign_up(page, name)
-    post(page, f"by {name}")
-    wish(page, f"by {name}").get_by_role("button", name="Mark as granted").click()
-    expect(wish(page, f"by {name}").locator(".badge")).to_be_visible()
-    page.get_by_role("button", name="한국어").click()
-    expect(page.locator("html")).to_have_attribute("lang", "ko")
-    post(page, "   ")
-    expect(page.locator("form.compose [aria-invalid=true]")).to_be_visible()
-    expect(page.locator("form.compose")).to_contain_text("적어 주세요")
+def test_a_page_that_was_left_catches_up_when_one_comes_back(stack, new_page, name):
+    """From the browser's own memory of pages, or loaded again."""
+    page = new_page("/probe/")
+    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
+    page.goto("/healthz/live")
+    stack.post(f"{name} while the page was left")
+    page.go_back()
+    expect(shown(page, f"{name} while the page was left")).to_be_visible(timeout=10_000)
 
 
-# end of wishes
+@pytest.mark.modes("hybrid")
+def test_the_lab_draws_the_requests_of_a_workload(new_page):
+    page = new_page("/lab/")
+    page.get_by_label("Requests", exact=True).fill("3")
+    page.get_by_role("button", name="Send the requests").click()
+    expect(page.locator("[data-status]")).to_contain_text("All requests have ended: 3", timeout=20000)
+    expect(page.locator(".run .bars .working")).to_have_count(3)
+
+
+# What the project looks like is the same in every mode.
+one_mode = pytest.mark.modes("wsgi")
+
+
+@one_mode
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/accounts/sign-up", "/accounts/sign-in", "/nothing-here"])
+@pytest.mark.parametrize("path", ["/", "/accounts/sign-up", "/accounts/sign-in", "/nothing-here", "/probe/", "/lab/"])
 def test_axe_finds_nothing_serious(new_page, path, scheme):
     page = new_page(path, color_scheme=scheme)
     found = Axe().run(page).response["violations"]
     assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
 
 
+@one_mode
 def test_a_phone_needs_no_sideways_scrolling(new_page):
     page = new_page(viewport={"width": 320, "height": 640})
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -109,8 +121,9 @@ def test_the_page_makes_no_noise_in_the_console(stack, new_page):
     noise = []
     page.on("console", lambda message: noise.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: noise.append(str(error)))
-    page.goto("/")
-    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])  # only with wishes
+    for path in ("/", "/lab/", "/probe/"):
+        page.goto(path)
+    expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
     assert noise == []
 
 
@@ -128,13 +141,12 @@ def test_nothing_that_the_site_does_is_against_its_own_policy(stack, new_page, n
     )
     page.on("console", lambda message: note(message.text) if "Policy" in message.text else None)
     sign_up(page, name)
-    # only with wishes
+    page.goto("/probe/")
     expect(page.locator("[data-live-status]")).to_contain_text(LIVE[stack.mode])
     post(page, f"allowed in {stack.mode}")
-    # The style element of the page: one's own wish has the owner's buttons, and no cheer.
-    expect(wish(page, f"allowed in {stack.mode}").get_by_role("button", name="Mark as granted")).to_be_visible()
-    expect(wish(page, f"allowed in {stack.mode}").locator(".cheer")).to_be_hidden()
-    # end of wishes
+    expect(shown(page, f"allowed in {stack.mode}")).to_be_visible()
+    # The style element of the page.
+    expect(page.locator("h1")).to_have_css("letter-spacing", "1px")
     page.goto("/nothing-here")
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("body.signed-out")).to_be_visible()

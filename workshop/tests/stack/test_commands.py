@@ -10,8 +10,6 @@ import pytest
 
 from workshop.tests.servers import ROOT
 
-from .conftest import BASE
-
 # They do the same in every mode.
 one_mode = pytest.mark.modes("wsgi")
 
@@ -21,7 +19,7 @@ def test_logs_are_followed(stack):
     process = subprocess.Popen(
         ["make", "logs"],
         cwd=stack.folder,
-        env={**BASE, "COMPOSE_PROJECT_NAME": stack.project, "HTTP_PORT": str(stack.port)},
+        env=stack.environment,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -47,7 +45,7 @@ def test_a_shell_takes_python(stack):
     result = subprocess.run(
         ["make", "shell"],
         cwd=stack.folder,
-        env={**BASE, "COMPOSE_PROJECT_NAME": stack.project, "HTTP_PORT": str(stack.port)},
+        env=stack.environment,
         input="print(6 * 7)\n",
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """What the stack answers in each mode, asked from outside through Nginx."""
 
-import json
+import hashlib
 import re
 import time
 
@@ -22,9 +22,12 @@ def test_the_services_are_those_of_the_mode(stack):
 
 
 def test_the_page_says_which_mode_served_it(stack):
-    footer = get(stack, "/").text.split("<footer")[1]
-    assert re.search(rf"\b{stack.mode}\b", footer)
-    assert MODES[stack.mode].pages.interface in footer
+    page = get(stack, "/probe/").text
+    assert f"in {stack.mode} mode; this page was made through {MODES[stack.mode].pages.interface}." in page
+
+
+def test_the_page_of_the_project_is_there(stack):
+    assert get(stack, "/").status_code == 200
 
 
 def test_readiness_names_the_mode_and_each_dependency(stack):
@@ -54,42 +57,47 @@ def test_the_admin_asks_to_sign_in(stack):
         assert get(stack, path).status_code == 200, path
 
 
-# only with wishes
-def test_a_wish_is_posted_cheered_granted_and_deleted(stack):
-    with stack.member() as owner, stack.member() as other:
-        number = owner.wish("all the way")
-        assert other.send(f"/wishes/{number}/cheer").status_code == 200
-        assert other.send(f"/wishes/{number}/delete").status_code == 403
-        assert owner.send(f"/wishes/{number}/grant").status_code == 200
-        html = get(stack, "/live/wishes/changes?after=0").json()["changes"][-1]["html"]
-        assert "granted" in html
-        assert owner.send(f"/wishes/{number}/delete").status_code == 200
-        assert owner.send(f"/wishes/{number}/delete").status_code == 404
+def test_a_post_is_live_until_its_owner_deletes_it(stack):
+    with stack.poster() as owner, stack.poster() as other:
+        number = owner.post("all the way")
+        assert get(stack, "/live/probe/changes?after=0").json()["changes"][-1]["html"].count("all the way") == 1
+        assert other.send(f"/probe/{number}/delete", page="/probe/").status_code == 403
+        assert owner.send(f"/probe/{number}/delete", page="/probe/").status_code == 200
+        assert get(stack, "/live/probe/changes?after=0").json()["changes"][-1] == {"id": str(number), "html": None}
+        assert owner.send(f"/probe/{number}/delete", page="/probe/").status_code == 404
 
 
-def test_wishes_made_in_earlier_modes_are_still_there(stack):
+def test_posts_made_in_earlier_modes_are_still_there(stack):
     stack.post(f"made in {stack.mode} mode")
-    stack.assert_no_wish_is_lost()
+    stack.assert_no_post_is_lost()
 
 
 def test_writes_without_signing_in_are_refused(stack):
     with stack.client() as stranger:
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', stranger.get("/accounts/sign-in").text)[1]
-        response = stranger.post("/wishes/", data={"text": "no", "csrfmiddlewaretoken": token})
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', stranger.get("/probe/").text)[1]
+        response = stranger.post("/probe/", data={"text": "no", "csrfmiddlewaretoken": token})
     assert response.status_code == 403
 
 
+def test_a_file_of_almost_the_limit_arrives_whole(stack):
+    content = bytes(range(256)) * 4000
+    with stack.client() as client:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/probe/").text)[1]
+        response = client.post("/probe/upload", data={"csrfmiddlewaretoken": token}, files={"file": ("a", content)})
+    assert response.json() == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
 def test_a_poll_answers_304_until_there_is_news(stack):
-    cursor = get(stack, "/live/wishes/changes").json()["cursor"]
-    first = get(stack, f"/live/wishes/changes?after={cursor}")
+    cursor = get(stack, "/live/probe/changes").json()["cursor"]
+    first = get(stack, f"/live/probe/changes?after={cursor}")
     etag = first.headers["ETag"]
-    assert get(stack, f"/live/wishes/changes?after={cursor}", **{"If-None-Match": etag}).status_code == 304
+    assert get(stack, f"/live/probe/changes?after={cursor}", **{"If-None-Match": etag}).status_code == 304
     stack.post("news")
-    assert "news" in get(stack, f"/live/wishes/changes?after={cursor}", **{"If-None-Match": etag}).text
+    assert "news" in get(stack, f"/live/probe/changes?after={cursor}", **{"If-None-Match": etag}).text
 
 
 def test_a_bad_cursor_is_answered_400_with_what_a_good_one_is(stack):
-    response = get(stack, "/live/wishes/changes?after=x")
+    response = get(stack, "/live/probe/changes?after=x")
     assert response.status_code == 400
     assert "after=42" in response.json()["error"]
 
@@ -98,16 +106,16 @@ def test_a_bad_cursor_is_answered_400_with_what_a_good_one_is(stack):
 @pytest.mark.parametrize("path", ["ws", "events"])
 def test_a_push_is_answered_426_with_what_to_do(stack, path):
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"} if path == "ws" else {}
-    response = get(stack, f"/live/wishes/{path}", **upgrade)
+    response = get(stack, f"/live/probe/{path}", **upgrade)
     assert response.status_code == 426
     assert "make up-asgi" in response.text
 
 
 @pytest.mark.modes("asgi", "hybrid")
 def test_the_websocket_pushes_within_a_second(stack):
-    with connect(stack.socket_url()) as socket, stack.member() as member:
+    with connect(stack.socket_url()) as socket, stack.poster() as poster:
         socket.recv(timeout=5)
-        member.wish("over the socket")
+        poster.post("over the socket")
         posted = time.monotonic()
         assert "over the socket" in socket.recv(timeout=5)
         assert time.monotonic() - posted < 1
@@ -115,22 +123,35 @@ def test_the_websocket_pushes_within_a_second(stack):
 
 @pytest.mark.modes("asgi", "hybrid")
 def test_the_event_stream_is_not_buffered_on_the_way(stack):
-    with httpx.stream("GET", f"{stack.url}/live/wishes/events", timeout=10) as response, stack.member() as member:
+    with httpx.stream("GET", f"{stack.url}/live/probe/events", timeout=10) as response, stack.poster() as poster:
         lines = response.iter_lines()
         assert next(lines).startswith("id: ")
-        member.wish("over the stream")
+        poster.post("over the stream")
         posted = time.monotonic()
         assert any("over the stream" in line for line in lines)
         assert time.monotonic() - posted < 1
 
 
+def test_an_event_stream_of_an_application_arrives_as_it_is_made(stack):
+    with httpx.stream("GET", f"{stack.url}/probe/stream", timeout=10) as response:
+        moments = [time.monotonic() for line in response.iter_lines() if line.startswith("data: ")]
+    assert len(moments) == 5
+    assert moments[-1] - moments[0] > 1.5
+
+
+@pytest.mark.modes("asgi", "hybrid")
+@pytest.mark.parametrize("name", ["echo", "channels"])
+def test_websockets_of_an_application_are_served_beside_the_live_ones(stack, name):
+    with connect(stack.socket_url(topic="lab").replace("/ws", f"/{name}")) as socket:
+        socket.send("to itself")
+        assert socket.recv(timeout=5) == "to itself"
+
+
 @pytest.mark.modes("asgi")
 def test_a_websocket_stays_open_for_longer_than_a_minute_of_silence(stack):
-    with connect(stack.socket_url(), ping_interval=None) as socket:
-        begin = time.monotonic()
-        while time.monotonic() - begin < 60:
-            socket.recv(timeout=30)
-        assert socket.ping().wait(5)
+    silent, begin = stack.silent
+    time.sleep(max(0, begin + 61 - time.monotonic()))
+    assert silent.ping().wait(5)
 
 
 @pytest.mark.modes("asgi", "hybrid")
@@ -142,9 +163,8 @@ def test_a_websocket_from_a_foreign_page_is_refused_and_named_in_the_log(stack, 
     assert origin in stack.compose("logs", *stack.serving()).stdout
 
 
-# end of wishes
 def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
-    path = re.search(r'href="(/static/wisheasy/style\.[0-9a-f]+\.css)"', get(stack, "/").text)[1]
+    path = re.search(r'href="(/static/lab/lab\.[0-9a-f]+\.css)"', get(stack, "/lab/").text)[1]
     response = get(stack, path, **{"Accept-Encoding": "gzip"})
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")
@@ -155,27 +175,25 @@ def test_static_files_are_hashed_compressed_and_kept_for_good(stack):
     assert "color" in response.text
 
 
-# only with lab
-def test_the_lab_has_its_files_for_whoever_turns_it_on(stack):
-    manifest = stack.compose("exec", "-T", f"web-{stack.slot()}", "cat", "var/static/staticfiles.json").stdout
-    for name in ("lab/lab.css", "lab/lab.js"):
-        assert get(stack, f"/static/{json.loads(manifest)['paths'][name]}").status_code == 200
+def test_the_lab_is_served_with_its_files(stack):
+    files = re.findall(r'(?:href|src)="(/static/lab/[^"]+)"', get(stack, "/lab/").text)
+    assert len(files) == 2
+    assert {get(stack, file).status_code for file in files} == {200}
 
 
-# end of lab
 @pytest.mark.parametrize("path", ["/static/nothing.css", "/static/", "/static/..%2f..%2fmanage.py", "/static/%00"])
 def test_what_is_no_static_file_is_refused(stack, path):
     assert get(stack, path).status_code in (400, 404)
 
 
 def test_a_body_over_the_limit_is_answered_413(stack):
-    with stack.member() as member:
-        assert member.send("/accounts/sign-out", {"next": "x" * 1_100_000}).status_code == 413
+    with stack.poster() as poster:
+        assert poster.send("/probe/", {"text": "x" * 1_100_000}, page="/probe/").status_code == 413
 
 
 def test_a_client_cannot_claim_to_be_behind_a_proxy(stack):
     forged = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example", "X-Forwarded-For": "1.2.3.4"}
-    response = get(stack, "/accounts/sign-in", **forged)
+    response = get(stack, "/probe/", **forged)
     assert response.status_code == 200
     assert "Secure" not in response.headers["Set-Cookie"]
     assert "1.2.3.4" not in stack.compose("logs", "--tail", "20", f"web-{stack.slot()}").stdout
@@ -201,7 +219,7 @@ def test_compose_alone_does_the_same_as_make(stack):
     made_anew = set(re.findall(rf"{stack.project}-(\S+)-1 +Recreated", result.stderr))
     assert "level=warning" not in result.stderr
     # They run once, each time.
-    assert made_anew <= {"migrate", "edge"}
+    assert made_anew <= {"migrate", "nginx-files"}
     assert get(stack, "/healthz/ready").json()["mode"] == stack.mode
 
 

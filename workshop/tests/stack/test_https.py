@@ -4,7 +4,6 @@ the address. In one mode: what is behind Nginx has no part in it."""
 import asyncio
 import json
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -17,10 +16,10 @@ import yaml
 from websockets.asyncio.client import connect
 
 from workshop.tests.certificates import issue
-from workshop.tests.servers import Member, free_port
+from workshop.tests.servers import Poster, free_port
 
 from . import testssl
-from .conftest import BASE, PLACEHOLDERS, Loopback, Stack, eventually
+from .conftest import BASE, Loopback, Machine, eventually
 
 SITE, OTHER = "www.example.test", "example.test"
 PEBBLE = {
@@ -39,26 +38,26 @@ OVERRIDE = {
             "command": ["pebble", "-config", "/pebble/config.json"],
             # By default it refuses one request in twenty, to try its clients, and the next attempt is a minute later.
             "environment": {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
-            "networks": ["edge"],
+            "networks": ["frontend"],
             "volumes": ["./pebble:/pebble:ro"],
         },
         "certificates": {
             "environment": {"REQUESTS_CA_BUNDLE": "/pebble/cert.pem"},
             "volumes": ["./pebble:/pebble:ro"],
         },
-        "nginx": {"networks": {"edge": {"aliases": [SITE, OTHER]}}},
+        "nginx": {"networks": {"frontend": {"aliases": [SITE, OTHER]}}},
     }
 }
-# Seconds after which a certificate that is there is used; docker/serve_edge looks every 10.
+# Seconds after which a certificate that is there is used; docker/serve_nginx looks every 10.
 ISSUED_WITHIN = 60
 TAKEN_UP_WITHIN = 20
 
 
-class Secure(Stack):
-    project = "wisheasy-https"
+class Secure(Machine):
+    project = "wisheasy-e2e-https"
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, checkout, folder):
+        super().__init__(checkout, folder)
         self.tls_port = free_port()
         self.site = f"https://{SITE}:{self.tls_port}"
         self.other = f"https://{OTHER}:{self.tls_port}"
@@ -118,7 +117,7 @@ class Secure(Stack):
 @pytest.fixture(scope="module")
 def secure(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("https") / "wisheasy"
-    shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+    stack = Secure(checkout, folder)
     (folder / "docker-compose.override.yml").write_text(yaml.safe_dump(OVERRIDE))
     (folder / "pebble").mkdir()
     (folder / "pebble" / "config.json").write_text(json.dumps({"pebble": PEBBLE}))
@@ -128,7 +127,6 @@ def secure(checkout, tmp_path_factory):
         cwd=folder / "pebble", check=True, capture_output=True,
     )  # fmt: skip
     (folder / "pebble" / "key.pem").chmod(0o644)
-    stack = Secure(folder)
     try:
         stack.up("asgi")
         curl = ["curl", "-sk", "--max-time", "5", "https://pebble:15000/roots/0"]
@@ -136,7 +134,7 @@ def secure(checkout, tmp_path_factory):
         stack.authority.load_verify_locations(cadata=stack.root)
         yield stack
     finally:
-        stack.compose("--profile", "*", "down", "--volumes", "--timeout", "5", check=False, **PLACEHOLDERS)
+        stack.remove()
 
 
 def names(certificate):
@@ -194,42 +192,36 @@ def test_strangers_are_turned_away(secure):
         assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_a_member_signs_up_posts_and_follows_by_https(secure):
+def test_a_member_signs_in_posts_and_follows_by_https(secure):
     secure.wait_for_certificate()
     with secure.client() as client:
-        page = client.get("/")
+        page = client.get("/probe/")
         assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
         assert page.http_version == "HTTP/1.1"
-        member = Member(client)
+        member = Poster(client)
         assert {cookie.name for cookie in client.cookies.jar} == {"__Host-csrftoken", "__Host-sessionid"}
         assert all(cookie.secure for cookie in client.cookies.jar)
-        assert member.name in client.get("/").text
-        number = member.wish("by https")  # only with wishes
+        assert member.name in client.get("/probe/").text
+        number = member.post("by https")
         style = re.search(r'href="(/static/[^"]+\.css)"', page.text)[1]
         assert client.get(style).headers["Strict-Transport-Security"] == "max-age=31536000"
-    # only with wishes
     # On a thread of its own: the browser of the tests before has an event loop on this one.
     with ThreadPoolExecutor() as thread:
         thread.submit(asyncio.run, shown(secure, number)).result()
-    # end of wishes
 
 
-# only with wishes
 # As kit/ops/visitor.py does, and for the same reason.
 async def shown(secure, number):
     """Until a live page has got it: with the first message, or with the next where a worker has not heard of it yet."""
     async with (
         asyncio.timeout(10),
         connect(
-            f"wss://{SITE}:{secure.tls_port}/live/wishes/ws?after=0", host="127.0.0.1", port=secure.tls_port,
+            f"wss://{SITE}:{secure.tls_port}/live/probe/ws?after=0", host="127.0.0.1", port=secure.tls_port,
             ssl=secure.authority, server_hostname=SITE, origin=secure.site, proxy=None,
         ) as websocket,
     ):  # fmt: skip
         while str(number) not in {change["id"] for change in json.loads(await websocket.recv())["changes"]}:
             pass
-
-
-# end of wishes
 
 
 def test_http2_is_offered(secure):
@@ -296,7 +288,7 @@ def test_what_a_visitor_claims_to_have_forwarded_counts_for_nothing(secure):
 def behind_a_proxy(secure):
     """The stack with Docker's gateway, from which the tests come, as a trusted proxy. And with HTTP/3."""
     networks = secure.run(
-        "docker", "network", "inspect", f"{secure.project}_edge", "--format", "{{(index .IPAM.Config 0).Subnet}}"
+        "docker", "network", "inspect", f"{secure.project}_frontend", "--format", "{{(index .IPAM.Config 0).Subnet}}"
     ).stdout.strip()
     secure.run("make", "release", TRUSTED_PROXIES=networks, HTTP3="1")
     return secure

@@ -42,41 +42,41 @@ def another_nginx(stack, folder, limits, patience=None):
         file = folder / path.replace("/", "_")
         file.write_text(text)
         file.chmod(0o644)
-        mounts += ["--volume", f"{file}:/edge/{slot}/{path}:ro"]
+        mounts += ["--volume", f"{file}:/srv/nginx/{slot}/{path}:ro"]
     stack.run(
-        "docker", "run", "--detach", "--rm", "--name", name, "--network", f"{stack.project}_edge",
+        "docker", "run", "--detach", "--rm", "--name", name, "--network", f"{stack.project}_frontend",
         "--publish", f"127.0.0.1:{port}:8080", "--user", "101:101", "--read-only", "--tmpfs", "/tmp",
-        "--volume", f"{stack.project}_edge:/edge:ro", *mounts,
-        "nginx:1.30", "nginx", "-c", "/edge/current/nginx.conf", "-g", "daemon off;",
+        "--volume", f"{stack.project}_nginx:/srv/nginx:ro", *mounts,
+        "nginx:1.30", "nginx", "-c", "/srv/nginx/current/nginx.conf", "-g", "daemon off;",
     )  # fmt: skip
     try:
-        edge = SimpleNamespace(url=f"http://127.0.0.1:{port}", port=port)
+        limited = SimpleNamespace(url=f"http://127.0.0.1:{port}", port=port)
         for _ in range(100):
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{edge.url}/healthz/ready").status_code == 200:
+                if httpx.get(f"{limited.url}/healthz/ready").status_code == 200:
                     break
             time.sleep(0.1)
         else:
             raise AssertionError(stack.run("docker", "logs", name).stderr)
-        yield edge
+        yield limited
     finally:
         stack.run("docker", "rm", "--force", name, check=False)
 
 
 @pytest.fixture(scope="module")
-def edge(stack, tmp_path_factory):
-    with another_nginx(stack, tmp_path_factory.mktemp("defaults"), DEFAULTS) as edge:
-        yield edge
+def limited(stack, tmp_path_factory):
+    with another_nginx(stack, tmp_path_factory.mktemp("defaults"), DEFAULTS) as limited:
+        yield limited
 
 
 @pytest.fixture(scope="module")
-def tight(stack, edge, tmp_path_factory):
+def tight(stack, limited, tmp_path_factory):
     with another_nginx(stack, tmp_path_factory.mktemp("tight"), TIGHT, patience="1s") as tight:
         yield tight
 
 
-def visitor(edge, address):
-    return httpx.Client(base_url=edge.url, headers={"X-Forwarded-For": address}, timeout=30)
+def visitor(limited, address):
+    return httpx.Client(base_url=limited.url, headers={"X-Forwarded-For": address}, timeout=30)
 
 
 def until_refused(ask, most, at_once=8):
@@ -101,9 +101,9 @@ def assert_is_our_page(response, english, korean):
 
 
 @one_mode
-def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(edge):
-    with visitor(edge, "192.0.2.1") as client, visitor(edge, "192.0.2.2") as other:
-        style = re.search(r'href="(/static/[^"]+\.css)"', client.get("/").text)[1]
+def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(limited):
+    with visitor(limited, "192.0.2.1") as client, visitor(limited, "192.0.2.2") as other:
+        style = re.search(r'href="(/static/[^"]+\.css)"', client.get("/probe/").text)[1]
         answer, answered = until_refused(lambda: client.get("/nothing-here"), most=3000)
         assert answered >= 100
         assert_is_our_page(answer, "<h1>Too many requests</h1>", "<h2>요청이 너무 많습니다</h2>")
@@ -117,9 +117,9 @@ def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(e
 @pytest.mark.parametrize(
     ("path", "other_path"), [("/accounts/sign-in", "/accounts/sign-up"), ("/accounts/sign-up", "/accounts/sign-in")]
 )
-def test_who_sends_too_many_forms_is_refused_those_and_no_page(edge, path, other_path):
+def test_who_sends_too_many_forms_is_refused_those_and_no_page(limited, path, other_path):
     address = f"198.51.100.{len(path) + (path > other_path)}"
-    with visitor(edge, address) as client, visitor(edge, "192.0.2.4") as other:
+    with visitor(limited, address) as client, visitor(limited, "192.0.2.4") as other:
         # Without a token, so that they cost nothing: 403.
         answer, answered = until_refused(lambda: client.post(path), most=60, at_once=1)
         assert 20 <= answered <= 30
@@ -131,18 +131,18 @@ def test_who_sends_too_many_forms_is_refused_those_and_no_page(edge, path, other
 
 
 @one_mode
-def test_the_forms_of_the_site_and_of_the_admin_count_together(edge):
-    with visitor(edge, "192.0.2.5") as client:
+def test_the_forms_of_the_site_and_of_the_admin_count_together(limited):
+    with visitor(limited, "192.0.2.5") as client:
         until_refused(lambda: client.post("/accounts/sign-in"), most=60, at_once=1)
         assert client.post("/admin/login/").status_code == 429
 
 
 @one_mode
-def test_all_addresses_of_an_ipv6_network_are_one_client(edge):
+def test_all_addresses_of_an_ipv6_network_are_one_client(limited):
     with (
-        visitor(edge, "2001:db8:1:2::1") as client,
-        visitor(edge, "2001:db8:1:2:ffff:1:2:3") as same,
-        visitor(edge, "2001:db8:1:3::1") as other,
+        visitor(limited, "2001:db8:1:2::1") as client,
+        visitor(limited, "2001:db8:1:2:ffff:1:2:3") as same,
+        visitor(limited, "2001:db8:1:3::1") as other,
     ):
         until_refused(lambda: client.post("/accounts/sign-in"), most=60, at_once=1)
         assert same.post("/accounts/sign-in").status_code == 429
@@ -159,12 +159,11 @@ def test_who_asks_too_often_for_live_changes_is_told_so_in_json(tight):
         assert client.get("/").status_code == 200
 
 
-# only with wishes
 @one_mode
 def test_who_has_too_many_live_connections_gets_no_more_but_pages(tight):
     def live(address):
         return connect(
-            f"ws://127.0.0.1:{tight.port}/live/wishes/ws", additional_headers={"X-Forwarded-For": address}
+            f"ws://127.0.0.1:{tight.port}/live/probe/ws", additional_headers={"X-Forwarded-For": address}
         )  # fmt: skip
 
     with visitor(tight, "192.0.2.7") as client, contextlib.ExitStack() as stack:
@@ -178,7 +177,6 @@ def test_who_has_too_many_live_connections_gets_no_more_but_pages(tight):
         stack.enter_context(live("192.0.2.7"))
 
 
-# end of wishes
 @one_mode
 @pytest.mark.parametrize(
     "begun",
@@ -197,8 +195,8 @@ def test_who_does_not_finish_a_request_is_cut_off(tight, begun):
 
 
 @one_mode
-def test_what_is_too_long_or_too_large_is_answered_with_a_page(edge):
-    with visitor(edge, "192.0.2.9") as client:
+def test_what_is_too_long_or_too_large_is_answered_with_a_page(limited):
+    with visitor(limited, "192.0.2.9") as client:
         for status, answer in [
             (414, client.get(f"/{'x' * 9000}")),
             (431, client.get("/", headers={"Cookie": "x" * 9000})),
@@ -210,7 +208,6 @@ def test_what_is_too_long_or_too_large_is_answered_with_a_page(edge):
         assert_is_our_page(large, "too large to send</h1>", "너무 큽니다</h2>")
 
 
-# only with wishes
 # Where there is nothing but polling, it would ask again after 1.5 s at most.
 @pytest.mark.modes("wsgi")
 def test_a_live_page_that_is_refused_waits_as_long_as_it_is_told_and_comes_back(stack, new_page):
@@ -224,12 +221,11 @@ def test_a_live_page_that_is_refused_waits_as_long_as_it_is_told_and_comes_back(
         return route.fulfill(status=429, headers={"Retry-After": "3"})
 
     page.route("**/changes?*", refuse_first)
-    page.goto("/")
-    expect(page.locator("[data-live-status]")).to_contain_text("live by polling", timeout=15_000)
+    page.goto("/probe/")
+    expect(page.locator("[data-live-status]")).to_contain_text("live: polling", timeout=15_000)
     assert asked[1] - asked[0] > 2.9
 
 
-# end of wishes
 # In hybrid mode pages are those of wsgi mode.
 @pytest.mark.modes("wsgi", "asgi")
 def test_guesses_at_one_account_are_stopped_and_nobody_else_is(stack):
@@ -248,10 +244,10 @@ def test_guesses_at_one_account_are_stopped_and_nobody_else_is(stack):
         assert "Too many attempts" in answer.text
         assert sign_in(other.name, PASSWORD).status_code == 200
         # Who is signed in stays so.
-        assert owner.name in owner.client.get("/").text
+        assert owner.name in owner.client.get("/probe/").text
     log = stack.compose("logs", "--since", "1m", *stack.serving()).stdout
     gateway = stack.run(
-        "docker", "network", "inspect", f"{stack.project}_edge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
+        "docker", "network", "inspect", f"{stack.project}_frontend", "--format", "{{(index .IPAM.Config 0).Gateway}}"
     ).stdout.strip()
     assert [line for line in log.splitlines() if "AXES" in line and gateway in line]
     assert owner.name not in log

@@ -34,9 +34,9 @@ def test_a_request_has_one_id_from_nginx_to_the_application_and_back(stack):
     )
     (id,) = response.headers.get_list("X-Request-ID")
     assert re.fullmatch("[0-9a-f]{32}", id)
-    (edge,) = lines(stack, name, None)
-    assert (edge["id"], edge["status"], edge["uri"]) == (id, 404, f"{name}?[hidden]")
-    assert edge["referer"] == f"{stack.url}/?[hidden]"
+    (nginx,) = lines(stack, name, None)
+    assert (nginx["id"], nginx["status"], nginx["uri"]) == (id, 404, f"{name}?[hidden]")
+    assert nginx["referer"] == f"{stack.url}/?[hidden]"
     (event,) = lines(stack, name, "django.request")
     assert event["id"] == id
     written = stack.compose("logs", "--since", "60s").stdout
@@ -51,11 +51,9 @@ def test_a_websocket_has_one_id_from_nginx_to_the_application_and_back(stack):
     id = refusal.value.response.headers["X-Request-ID"]
     assert [line["message"] for line in lines(stack, id, "kit.live.sockets") if origin in line["message"]]
     assert lines(stack, id, None)[0]["status"] == 403
-    # only with wishes
     with connect(stack.socket_url()) as live:
         id = live.response.headers["X-Request-ID"]
     assert lines(stack, id, None)[0]["status"] == 101
-    # end of wishes
 
 
 def test_a_page_of_nginx_has_the_id_too(stack):

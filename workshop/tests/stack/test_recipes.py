@@ -1,4 +1,4 @@
-"""docs/recipes/port-only.md and docs/recipes/managed-postgresql.md on a real engine, with a PostgreSQL outside of the
+"""deploy/port-only.md and deploy/managed-postgresql.md on a real engine, with a PostgreSQL outside of the
 stack that speaks TLS and whose role is no superuser. Their files and commands are those of the pages."""
 
 import os
@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from workshop.tests.certificates import issue
-from workshop.tests.recipes import FOLDER, blocks
+from workshop.tests.recipes import blocks, text
 from workshop.tests.servers import free_port
 
-from .conftest import BASE, Clone
+from .conftest import BASE, Machine
 
 # As a provider sets it up: PostgreSQL wants its key for itself.
 START = """
@@ -59,7 +59,7 @@ class Elsewhere:
 def elsewhere(tmp_path_factory, gateway):
     given = issue(tmp_path_factory.mktemp("elsewhere") / "given", gateway)
     machine = Elsewhere(
-        f"wisheasy-elsewhere-{secrets.token_hex(4)}", gateway, free_port(), given / "ca.pem", secrets.token_hex(16)
+        f"wisheasy-e2e-elsewhere-{secrets.token_hex(4)}", gateway, free_port(), given / "ca.pem", secrets.token_hex(16)
     )
     run(
         "docker", "create", "--name", machine.container, "--env", f"POSTGRES_PASSWORD={secrets.token_hex(16)}",
@@ -112,7 +112,7 @@ def test_the_image_alone_serves_on_its_port_and_stops_by_itself(checkout, databa
 # --- managed-postgresql.md ---
 
 
-class Managed(Clone):
+class Managed(Machine):
     def migrate(self, *command, **options):
         """In the container that migrates."""
         return self.compose("--progress", "quiet", "run", "--rm", "--no-deps", "-T", "migrate", *command, **options)
@@ -121,17 +121,17 @@ class Managed(Clone):
 @pytest.fixture
 def managed(checkout, database, tmp_path):
     """A clone with the page's files in it. Nothing is started."""
-    clone = Managed(checkout, tmp_path / "managed", "wisheasy-managed")
+    clone = Managed(checkout, tmp_path / "managed", "wisheasy-e2e-managed")
     clone.run("docker/configure", "SERVER_MODE=asgi", "WEB_CONCURRENCY=2", "DATABASE_MAX_CONNECTIONS=50")
     clone.write("docker-compose.override.yml", blocks("managed-postgresql.md", "yaml")[0])
     clone.write("database-ca.pem", database.authority.read_text())
-    options = re.search(r"^postgres://.*(\?sslmode=.*)$", (FOLDER / "managed-postgresql.md").read_text(), re.MULTILINE)
+    options = re.search(r"^postgres://.*(\?sslmode=.*)$", text("managed-postgresql.md"), re.MULTILINE)
     clone.write("secrets/database_url", database.address(options[1]))
     try:
         clone.compose("build", "migrate")
         yield clone
     finally:
-        clone.down()
+        clone.remove()
 
 
 def test_a_managed_database_is_migrated_backed_up_and_restored_by_a_plain_role(managed, database):

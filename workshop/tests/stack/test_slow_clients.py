@@ -84,7 +84,7 @@ def test_a_thousand_slow_clients_keep_nobody_else_waiting(stack, slowhttptest, f
         # All connections are there.
         time.sleep(3)
         measured = stack.run(
-            "docker", "run", "--rm", "--network", f"{stack.project}_edge", "--entrypoint", "python",
+            "docker", "run", "--rm", "--network", f"{stack.project}_frontend", "--entrypoint", "python",
             image, "-c", BYSTANDER, f"localhost:{stack.port}", str(SECONDS - 5),
         )  # fmt: skip
         said, _ = attack.communicate(timeout=SECONDS + 15)

@@ -1,4 +1,4 @@
-"""docs/recipes/two-hosts.md and docs/recipes/load-balancer.md on a real engine: three machines, each a project of its
+"""deploy/two-hosts.md and deploy/load-balancer.md on a real engine: three machines, each a project of its
 own, and an Nginx in front of two of them. Their files and commands are those of the pages."""
 
 import json
@@ -17,10 +17,10 @@ import pytest
 from websockets.sync.client import connect
 
 from workshop.tests.certificates import issue
-from workshop.tests.recipes import FOLDER, blocks, variables
-from workshop.tests.servers import Member, free_port
+from workshop.tests.recipes import blocks, text, variables
+from workshop.tests.servers import Poster, free_port
 
-from .conftest import Clone, Loopback, eventually
+from .conftest import Loopback, Machine, eventually
 
 SITE = "www.example.com"
 # Where the pages have the data host, and what it listens on; and the web hosts.
@@ -30,7 +30,7 @@ WEB_HOSTS = {"a": "10.0.0.11:80", "b": "10.0.0.12:80"}
 
 @dataclass
 class Hosts:
-    web: dict[str, Clone]
+    web: dict[str, Machine]
     http_port: int
     https_port: int
     authority: ssl.SSLContext
@@ -43,26 +43,23 @@ class Hosts:
             transport=Loopback(verify=self.authority), timeout=30,
         )  # fmt: skip
 
-    def behind(self, host: Clone, path: str) -> httpx.Response:
+    def behind(self, host: Machine, path: str) -> httpx.Response:
         """What that one answers the balancer."""
         headers = {"Host": f"{SITE}:{self.https_port}", "X-Forwarded-Proto": "https"}
         return httpx.get(f"{host.url}{path}", headers=headers, timeout=10)
 
-    # only with wishes
     @contextmanager
-    def page_on(self, host: Clone):
+    def page_on(self, host: Machine):
         """A live page on that one."""
         with (
             socket.create_connection(("127.0.0.1", host.port), timeout=10) as connection,
             connect(
-                f"ws://{SITE}:{self.https_port}/live/wishes/ws", sock=connection,
+                f"ws://{SITE}:{self.https_port}/live/probe/ws", sock=connection,
                 origin=f"https://{SITE}:{self.https_port}", additional_headers={"X-Forwarded-Proto": "https"},
             ) as websocket,
         ):  # fmt: skip
             websocket.recv(timeout=10)
             yield websocket
-
-    # end of wishes
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +70,7 @@ def data_ports():
 
 @pytest.fixture(scope="module")
 def data_host(checkout, data_ports, tmp_path_factory, gateway):
-    host = Clone(checkout, tmp_path_factory.mktemp("data") / "wisheasy", "wisheasy-hosts-data")
+    host = Machine(checkout, tmp_path_factory.mktemp("data") / "wisheasy", "wisheasy-e2e-data")
     prepare, start = blocks("two-hosts.md", "sh")[:2]
     override = blocks("two-hosts.md", "yaml")[0]
     for inside, outside in data_ports.items():
@@ -86,16 +83,16 @@ def data_host(checkout, data_ports, tmp_path_factory, gateway):
         host.run("bash", "-euc", start)
         yield host
     finally:
-        host.down()
+        host.remove()
 
 
 @pytest.fixture(scope="module")
 def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
     certificate = issue(tmp_path_factory.mktemp("site") / "given", SITE)
     folder = tmp_path_factory.mktemp("hosts")
-    web = {name: Clone(checkout, folder / name, f"wisheasy-hosts-{name}") for name in WEB_HOSTS}
+    web = {name: Machine(checkout, folder / name, f"wisheasy-e2e-host-{name}") for name in WEB_HOSTS}
     hosts = Hosts(web, free_port(), free_port(), ssl.create_default_context(cafile=certificate / "ca.pem"))
-    balancer = f"wisheasy-balancer-{secrets.token_hex(4)}"
+    balancer = f"wisheasy-e2e-balancer-{secrets.token_hex(4)}"
     try:
         for name, host in web.items():
             addresses = addresses_of(
@@ -111,22 +108,22 @@ def hosts(checkout, data_host, data_ports, tmp_path_factory, gateway):
     finally:
         web["a"].run("docker", "rm", "--force", balancer, check=False)
         for host in web.values():
-            host.down()
+            host.remove()
 
 
-def addresses_of(data: Clone, here: dict[str, str]) -> dict[str, str]:
+def addresses_of(data: Machine, here: dict[str, str]) -> dict[str, str]:
     """The secrets that are addresses, as the page has them."""
-    text = (FOLDER / "two-hosts.md").read_text()
+    page = text("two-hosts.md")
     for theirs, ours in here.items():
-        text = text.replace(theirs, ours)
+        page = page.replace(theirs, ours)
     found = {}
     for secret, scheme, service in (("database_url", "postgres", "postgres"), ("redis_url", "rediss", "redis")):
         password = (data.folder / "secrets" / f"{service}_password").read_text().strip()
-        found[secret] = re.search(rf"^{scheme}://.*$", text, re.MULTILINE)[0].replace("PASSWORD", password)
+        found[secret] = re.search(rf"^{scheme}://.*$", page, re.MULTILINE)[0].replace("PASSWORD", password)
     return found
 
 
-def prepare_web_host(host: Clone, data: Clone, addresses: dict[str, str], site: str) -> None:
+def prepare_web_host(host: Machine, data: Machine, addresses: dict[str, str], site: str) -> None:
     host.write("docker-compose.override.yml", blocks("two-hosts.md", "yaml")[1])
     host.write("data-ca.pem", (data.folder / "tls/ca.pem").read_text())
     (host.folder / "secrets").mkdir(mode=0o700)
@@ -137,12 +134,12 @@ def prepare_web_host(host: Clone, data: Clone, addresses: dict[str, str], site: 
     given = {
         **variables(blocks("load-balancer.md", "ini")[0]), **variables(blocks("two-hosts.md", "ini")[0]),
         "SITE_URL": site, "HTTP_PORT": str(host.port), "HTTPS_PORT": str(free_port()),
-        "TRUSTED_PROXIES": "172.16.0.0/12,192.168.0.0/16", "WEB_CONCURRENCY": "1", "IMAGE": "wisheasy-hosts-a",
+        "TRUSTED_PROXIES": "172.16.0.0/12,192.168.0.0/16", "WEB_CONCURRENCY": "1", "IMAGE": "wisheasy-e2e-host-a",
     }  # fmt: skip
     host.run("docker/configure", *(f"{name}={value}" for name, value in given.items()))
 
 
-def configuration(web: dict[str, Clone], gateway: str) -> str:
+def configuration(web: dict[str, Machine], gateway: str) -> str:
     """That of the balancer, with what the page of two hosts changes."""
     (text,) = blocks("load-balancer.md", "nginx")
     upstream, static = blocks("two-hosts.md", "nginx")
@@ -176,7 +173,7 @@ def test_behind_a_balancer_the_site_is_https_and_the_visitor_is_the_visitor(host
         page = client.get("/")
         assert page.status_code == 200
         assert page.headers["Strict-Transport-Security"]
-        Member(client)
+        Poster(client)
         client.get("/?from=far", headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.7"})
 
     def logs():
@@ -195,24 +192,22 @@ def test_two_hosts_are_one_site(hosts):
     a, b = hosts.web.values()
     # The database is elsewhere, and backed up all the same before it is migrated.
     assert [line.split()[0] for line in hosts.said["a"].splitlines()].count("backup") == 1
-    assert "wisheasy is up in asgi mode" in hosts.said["b"]
+    assert "is up in asgi mode" in hosts.said["b"]
     images = [host.run("docker", "image", "inspect", "--format", "{{.Id}}", f"{host.project}:blue") for host in (a, b)]
     assert images[0].stdout == images[1].stdout
     for host in (a, b):
         assert hosts.behind(host, "/healthz/ready").json()["status"] == "ready"
-    # only with wishes
     with hosts.client() as client, hosts.page_on(a) as on_a, hosts.page_on(b) as on_b:
-        number = Member(client).wish("for both")
+        number = Poster(client).post("for both")
         for page in (on_a, on_b):
             assert [change["id"] for change in json.loads(page.recv(timeout=10))["changes"]] == [str(number)]
-    # end of wishes
 
 
 def test_a_file_that_one_host_alone_has_is_found(hosts):
     a, b = hosts.web.values()
     new = "new.0123456789ab.css"
-    edge = f"{a.project}_edge:/edge"
-    a.run("docker", "run", "--rm", "--volume", edge, "nginx:1.30", "touch", f"/edge/blue/static/{new}")
+    volume = f"{a.project}_nginx:/srv/nginx"
+    a.run("docker", "run", "--rm", "--volume", volume, "nginx:1.30", "touch", f"/srv/nginx/blue/static/{new}")
     assert [hosts.behind(host, f"/static/{new}").status_code for host in (a, b)] == [200, 404]
     with hosts.client() as client:
         assert {client.get(f"/static/{new}").status_code for _ in range(6)} == {200}

@@ -1,4 +1,5 @@
-"""The applications' own tests once more, on PostgreSQL and Redis instead of the embedded default."""
+"""What asks for more than SQLite and one process have, tested once more on PostgreSQL and Redis: the order of commits,
+locks, hints between processes, connections of threads, and the queries of the applications."""
 
 import os
 import secrets
@@ -10,15 +11,13 @@ import pytest
 
 from workshop.tests.servers import ROOT, free_port
 
-# They start servers of their own, on SQLite: `make test` has run them.
-IGNORED = [
-    f"--ignore=apps/{path}"
-    for path in (
-        "lab",  # only with lab
-        "live/tests/test_transports.py",
-        "ops/tests/test_proof.py",
-        "ops/tests/test_visits.py",
-    )
+TESTS = [
+    "apps",
+    "workshop/tests/live",
+    # They start servers of their own, on SQLite.
+    "--ignore=workshop/tests/live/test_transports.py",
+    *(f"workshop/tests/ops/test_{name}.py" for name in ("check_migrations", "migrate_once", "services")),
+    "workshop/tests/handler/test_threads.py",
 ]
 
 
@@ -28,7 +27,7 @@ def services():
     password, ports = secrets.token_hex(16), {"postgres:18": (5432, free_port()), "redis:8": (6379, free_port())}
     names = []
     for image, (inside, outside) in ports.items():
-        names.append(f"wisheasy-units-{secrets.token_hex(4)}")
+        names.append(f"wisheasy-e2e-units-{secrets.token_hex(4)}")
         subprocess.run(
             ["docker", "run", "--detach", "--rm", "--name", names[-1], "--env", f"POSTGRES_PASSWORD={password}",
              "--publish", f"127.0.0.1:{outside}:{inside}", image],
@@ -48,10 +47,12 @@ def services():
         subprocess.run(["docker", "rm", "--force", "--volumes", *names], check=False, capture_output=True)
 
 
-def test_the_applications_pass_their_tests_on_postgresql_and_redis(services, figures):
+def test_what_needs_them_passes_on_postgresql_and_redis(services, figures):
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "apps", "workshop/tests/handler", *IGNORED],
+        [sys.executable, "-m", "pytest", "-q", *TESTS],
         cwd=ROOT, env={**os.environ, **services}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-6000:]
+    # Nothing is left out that waited for them.
+    assert not [line for line in result.stdout.splitlines() if "SQLite" in line or "REDIS_URL" in line]
     figures.append(f"on PostgreSQL and Redis: {result.stdout.strip().splitlines()[-1]}")

@@ -2,7 +2,10 @@
 
 import re
 from io import StringIO
+from pathlib import Path
 
+from django.apps import apps
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -25,8 +28,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--allow-unsafe", action="store_true", help="Say what is unsafe, and go on.")
+        parser.add_argument(
+            "--missing",
+            action="store_true",
+            help="Only say whether a model of the project's own applications has changed without a migration.",
+        )
 
-    def handle(self, *, allow_unsafe, **options):
+    def handle(self, *, allow_unsafe, missing, **options):
+        if missing:
+            return call_command("makemigrations", *own_applications(), check_changes=True, dry_run=True)
         connection = connections[DEFAULT_DB_ALIAS]
         executor = MigrationExecutor(connection)
         if not executor.loader.applied_migrations:
@@ -47,6 +57,14 @@ class Command(BaseCommand):
                 f"The version that is running can't live with {'; '.join(findings)}: do it in steps, each of which it "
                 "can live with (docs/operations.md), or say ALLOW_UNSAFE=1 to accept failing requests."
             )
+
+
+def own_applications():
+    """Those in the project's folder. What a package has changed without a migration, its owner has to know."""
+    for config in apps.get_app_configs():
+        path = Path(config.path)
+        if path.is_relative_to(settings.BASE_DIR) and "site-packages" not in path.parts:
+            yield config.label
 
 
 def reasons_against(migration, tables, engine):

@@ -2,7 +2,7 @@ import time
 
 from django.core.management.base import BaseCommand, CommandError
 
-from workshop.lab.broadcasts import broadcast
+from workshop.lab.live import broadcast
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-"""docs/recipes/port-only.md and docs/recipes/managed-postgresql.md: what can be tried of them without Docker."""
+"""deploy/port-only.md and deploy/managed-postgresql.md: what can be tried of them without Docker."""
 
 import json
 import os
@@ -14,8 +14,10 @@ from websockets.sync.client import connect
 from kit.ops import health
 from kit.ops.checks import RESERVED_CONNECTIONS
 from kit.serving.modes import MODES
-from workshop.tests.recipes import FOLDER, blocks, variables
+from workshop.tests.recipes import blocks, text, variables
 from workshop.tests.servers import ROOT, serve
+
+PROBE = {"DJANGO_SETTINGS_MODULE": "workshop.probe.settings"}
 
 # --- port-only.md ---
 
@@ -25,7 +27,7 @@ def alone(tmp_path_factory):
     """The server that the page describes, with this machine for the platform's proxy."""
     given = {name: value for name, value in variables(blocks("port-only.md", "ini")[0]).items() if value}
     given["FORWARDED_ALLOW_IPS"] += ",127.0.0.0/8"
-    with serve(given.pop("SERVER_MODE"), tmp_path_factory.mktemp("alone"), **given) as server:
+    with serve(given.pop("SERVER_MODE"), tmp_path_factory.mktemp("alone"), **PROBE, **given) as server:
         server.site = given["SITE_URL"]
         yield server
 
@@ -60,24 +62,21 @@ def test_on_a_port_alone_the_visitor_is_whom_the_proxy_has_seen_and_not_whom_he_
     assert ask(alone, "/healthz/ready", **proven).json()["request"]["client"] == "203.0.113.7"
 
 
-# only with wishes
 def test_on_a_port_alone_there_are_websockets(alone):
-    with connect(alone.socket_url("?after=0", topic="wishes"), origin=alone.site) as websocket:
+    with connect(alone.socket_url("?after=0"), origin=alone.site) as websocket:
         assert "cursor" in json.loads(websocket.recv(timeout=10))
 
 
-# end of wishes
-
 # --- managed-postgresql.md ---
 
-PLANS = re.findall(r"^\| (\d+) \|(.+)\|(.+)\|(.+)\|$", (FOLDER / "managed-postgresql.md").read_text(), re.MULTILINE)
+PLANS = re.findall(r"^\| (\d+) \|(.+)\|(.+)\|(.+)\|$", text("managed-postgresql.md"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=[plan[0] for plan in PLANS])
 def test_so_many_workers_fit_into_a_plan_and_no_more(plan):
-    for text, name in zip(plan[1:], ("asgi", "wsgi", "hybrid"), strict=True):
-        threads = re.search(r"WEB_THREADS=(\d+)", text)
+    for cell, name in zip(plan[1:], ("asgi", "wsgi", "hybrid"), strict=True):
+        threads = re.search(r"WEB_THREADS=(\d+)", cell)
         mode = MODES[name].with_threads(int(threads[1])) if threads else MODES[name]
         of_one = sum(server.threads for server in mode.servers())
-        workers = int(re.search(r"\d+", text)[0])
+        workers = int(re.search(r"\d+", cell)[0])
         assert workers == (int(plan[0]) - RESERVED_CONNECTIONS) // (2 * of_one)
