@@ -13,7 +13,7 @@ from .test_env_example import variables
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
-        *(path for folder in ("docs", "kit", "deploy") for path in ROOT.glob(f"{folder}/**/*.md")),
+        *(path for folder in ("docs", "kit", "nginx", "docker", "deploy") for path in ROOT.glob(f"{folder}/**/*.md")),
         ROOT / "workshop/README.md",
         *ROOT.glob("workshop/bench/results/*.md"),
     ]
@@ -63,7 +63,7 @@ def read_by_commands():
 
 # Variables, settings and SQL that are there as examples, methods of HTTP, places to fill in, and what was renamed.
 IN_CAPITALS = {
-    "SHOP_NAME", "STRIPE_KEY", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
+    "SHOP_NAME", "STRIPE_KEY", "KEEP", "OLD_SLOT", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
     "FAILED", "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
 }  # fmt: skip
 # These pages add variables of their own.
