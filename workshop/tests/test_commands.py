@@ -20,7 +20,9 @@ CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_names_commands_that_are_there(document):
     code = "\n".join(CODE.findall(document.read_text()))
-    commands = re.findall(r"(?:^|[`;&(] ?)(?:\w+=\S+ )*make ((?:-C workshop )?[a-z0-9-]+)(?![…\w-])", code, re.MULTILINE)
+    commands = re.findall(
+        r"(?:^|[`;&(] ?)(?:\w+=\S+ )*make ((?:-C workshop )?[a-z0-9-]+)(?![…\w-])", code, re.MULTILINE
+    )
     assert {command.removeprefix("-C workshop ") for command in commands} - TARGETS == set()
     scripts = re.findall(r"(?<![\w./-])((?:bin|docker)/[a-z_]+)(?![\w/.])", code)
     assert [script for script in scripts if not (ROOT / script).exists()] == []
