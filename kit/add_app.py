@@ -35,12 +35,8 @@ def add(name: str) -> str:
         registered[file] = file.read_text().replace(start, start + line, 1)
 
     folder = ROOT / "apps" / name
-    words = {
-        "model": one.title().replace("_", ""),
-        "words": one.replace("_", " "),
-        "plural": name.replace("_", " "),
-        "title": name.replace("_", " ").capitalize(),
-    }
+    model = one.title().replace("_", "")
+    words = {"model": model, "words": one.replace("_", " "), "plural": name.replace("_", " ")}
     folder.mkdir()
     template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html"], "files": []}
     StartApp().handle(name=name, directory=str(folder), verbosity=0, **template, **words)
@@ -51,7 +47,7 @@ def add(name: str) -> str:
     subprocess.run([sys.executable, MANAGE, "makemigrations", name, "--verbosity", "0"], check=True)
     return (
         f"apps/{name} is there. See its page, /{name}/: make run-asgi\n"
-        f"After a change of its model, {words['model']}: .venv/bin/python manage.py makemigrations {name}"
+        f"After a change of its model, {model}: .venv/bin/python manage.py makemigrations {name}"
     )
 
 

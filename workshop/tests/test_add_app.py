@@ -2,12 +2,15 @@
 
 import gettext
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from kit import add_app
 from workshop.tests.copies import Clone
+from workshop.tests.servers import EMBEDDED_MODES, serve
 
 TEXT = r"(?=    text = models)"
 FIELDS = r'fields=\["text"'
@@ -99,7 +102,7 @@ def test_in_a_clone_of_one_language_it_has_no_catalogue_and_in_one_with_korean_i
     texts = re.findall(r'translate "(.+?)"|\b_\("(.+?)"\)', "".join(map(Path.read_text, code_of(clone))))
     # Its name and that of its things are the owner's to translate; "Sign in" is the project's.
     untranslated = {text for pair in texts for text in pair if text and korean.gettext(text) == text}
-    assert untranslated == {"Orders", "order", "orders", "Sign in"}
+    assert untranslated == {"order", "orders", "Sign in"}
     english = Clone(tmp_path)
     settings = english.folder / "wisheasy/settings.py"
     settings.write_text(settings.read_text().replace(', ("ko", "한국어")', ""))
@@ -142,3 +145,28 @@ def test_a_refusal_is_one_sentence_and_nothing_is_made(clone):
 )
 def test_what_one_of_them_is_called_follows_from_the_name(name, one):
     assert add_app.singular(name) == one
+
+
+@pytest.mark.parametrize("mode", EMBEDDED_MODES)
+def test_what_is_added_and_deleted_appears_on_pages_that_are_open(clone, tmp_path, mode):
+    with serve(mode, tmp_path, root=clone.folder) as server, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        reader, writer = (chromium.new_context(base_url=server.url).new_page() for _ in range(2))
+        reader.goto("/orders/")
+        transport = "websocket" if mode == "asgi" else "polling"
+        reader.wait_for_selector(f'[data-live-status][data-status="{transport}"]')
+        writer.goto("/accounts/sign-up?next=/orders/")
+        writer.fill("[name=username]", "mina")
+        for field in ("password1", "password2"):
+            writer.fill(f"[name={field}]", "a long enough passphrase")
+        writer.click("main button")
+        writer.fill("[name=text]", "a <b>dog</b>")
+        writer.click(".compose button")
+        reader.wait_for_selector("li.item")
+        assert reader.inner_text("li.item .text") == "a <b>dog</b>"
+        assert not reader.is_visible("[data-live-empty]")
+        assert not reader.is_visible("li.item button")
+        writer.click("li.item button")
+        reader.wait_for_selector("li.item", state="detached")
+        assert reader.is_visible("[data-live-empty]")
+        chromium.close()
