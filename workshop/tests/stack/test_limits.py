@@ -30,10 +30,9 @@ def another_nginx(stack, folder, limits, patience=None):
     slot, port = stack.slot(), free_port()
     name = f"{stack.project}-limits-{port}"
     variables = [argument for item in limits.items() for argument in ("--env", "=".join(item))]
-    rates = stack.compose(
-        "exec", "-T", *variables, f"web-{slot}", "python", "manage.py", "render_limits", "/dev/stdout"
-    ).stdout
-    replaced = {"rates.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
+    render = "cp -R nginx /tmp/$$ && python manage.py render_nginx /tmp/$$ && cat /tmp/$$/rendered/limits.conf"
+    rates = stack.compose("exec", "-T", *variables, f"web-{slot}", "sh", "-c", render).stdout
+    replaced = {"rendered/limits.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
     if patience:
         text = (stack.folder / "nginx/snippets/limits.conf").read_text()
         replaced["snippets/limits.conf"] = re.sub(r"(client_(?:body|header)_timeout) \d+s", rf"\1 {patience}", text)
