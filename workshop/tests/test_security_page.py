@@ -72,7 +72,8 @@ HELD = {
     "test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities",
     "Secrets are generated": "test_docker_scripts.py::"
     "test_configure_makes_an_env_file_and_a_folder_of_secrets_that_only_the_owner_reads",
-    "A container has the secrets": "test_compose.py::test_a_service_of_the_template_has_the_secrets_that_it_needs_and_no_others",
+    "A container has the secrets": "test_compose.py::"
+    "test_a_service_of_the_template_has_the_secrets_that_it_needs_and_no_others",
     "No secret is in an": "stack/test_containers.py::test_docker_tells_no_secret",
     "Logs contain": "logs/test_lines.py::test_no_secret_is_written",
     "No client can forge": "logs/test_lines.py::"
