@@ -28,8 +28,7 @@ HELD = {
     "http is redirected": "stack/test_https.py::test_http_is_sent_on_to_https_and_other_names_to_the_first",
     "Another host gets": "stack/test_https.py::test_strangers_are_turned_away",
     "Certificates renew": "stack/test_https.py::test_a_renewed_certificate_is_taken_up_and_no_request_fails",
-    "Pages are not compressed": "test_nginx.py::"
-    "test_what_is_the_same_for_everybody_is_compressed_and_pages_are_not",
+    "Pages are not compressed": "test_nginx.py::test_what_is_the_same_for_everybody_is_compressed_and_pages_are_not",
     "A page runs only": "test_headers.py::test_a_page_with_scripts_names_them_with_another_nonce_each_time",
     "Templates contain": "test_headers.py::"
     "test_a_template_holds_no_style_attribute_no_handler_and_no_script_without_a_nonce",
@@ -65,11 +64,9 @@ HELD = {
     "No process is root": "stack/test_containers.py::test_no_process_has_the_rights_of_root_or_can_gain_any",
     "The root file system": "stack/test_containers.py::test_the_root_file_system_cannot_be_written",
     "Only Nginx can be reached": "stack/test_contract.py::test_only_nginx_is_published",
-    "Nginx reaches": "stack/test_containers.py::"
-    "test_nginx_reaches_the_servers_but_neither_the_database_nor_redis",
+    "Nginx reaches": "stack/test_containers.py::test_nginx_reaches_the_servers_but_neither_the_database_nor_redis",
     "PostgreSQL and Redis have": "test_compose.py::test_the_data_can_be_reached_from_inside_alone",
-    "In Redis the": "stack/test_containers.py::"
-    "test_redis_does_for_the_project_what_that_needs_and_nothing_else",
+    "In Redis the": "stack/test_containers.py::test_redis_does_for_the_project_what_that_needs_and_nothing_else",
     "No container has the": "test_compose.py::"
     "test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities",
     "Secrets are generated": "test_docker_scripts.py::"
