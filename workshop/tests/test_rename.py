@@ -248,9 +248,12 @@ def test_a_folder_without_git_is_refused(tmp_path):
     assert (folder / "wisheasy/settings.py").exists()
 
 
-def test_a_name_of_the_shell_is_not_taken(clone, monkeypatch):
+def test_variables_of_the_shell_are_not_taken(clone, monkeypatch):
     monkeypatch.setenv("NAME", "shop")
     result = subprocess.run(
         ["make", "rename", f"PYTHON={sys.executable}"], cwd=clone, capture_output=True, text=True, check=False
     )
     assert result.stderr.splitlines()[0] == FORM.format("")
+    # As each CI sets it.
+    monkeypatch.setenv("CI", "true")
+    assert rename(clone).returncode == 0
