@@ -157,7 +157,7 @@ def test_it_has_the_workflows_of_one_provider(renamed):
 
 
 def test_the_address_of_origin_chooses_the_provider(clone):
-    git(clone, "remote", "set-url", "origin", "git@gitlab.com:somebody/wisheasy.git")
+    git(clone, "remote", "set-url", "origin", "git@gitlab.com:owner/wisheasy.git")
     assert rename(clone).returncode == 0
     assert (clone / ".gitlab-ci.yml").exists()
 
