@@ -65,7 +65,8 @@ def delete(request, pk):
 
 @require_POST
 def sign_in(request):
-    """A session for a user of that name, made where there is none: nobody who is known could be guessed at."""
+    """A session for a user of that name, made where there is none. No other account can be entered: names begin with
+    probe-."""
     name = request.POST.get("name", "")
     if not name.startswith("probe-") or not name.isascii() or not name.isprintable() or len(name) > 150:
         raise PermissionDenied

@@ -240,7 +240,8 @@ BAD = {
     "can-not-be-served-beside-the-one-before": (
         lambda stack: add_migration(stack, DANGEROUS),
         "safety",
-        "probe.9999_drill (DROPPING columns of probe_post",
+        "probe.9999_drill (",
+        "DROPPING columns of probe_post",
         "RENAMING columns",
         "NOT NULL constraint on columns",
         "CREATE INDEX locks table",
