@@ -131,7 +131,7 @@ def publisher():
     django.setup()
     from django.db import transaction
 
-    from kit.live.topics import publish as publish_change
+    from kit.live import publish as publish_change
     from workshop.lab.models import Row
 
     def publish(token: str) -> None:

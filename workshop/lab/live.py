@@ -5,7 +5,7 @@ import time
 from django.db import transaction
 from django.utils.html import format_html
 
-from kit.live.topics import publish, register
+from kit.live import publish, register
 
 from .models import Row
 

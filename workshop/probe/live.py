@@ -4,7 +4,7 @@ objects are nothing but their keys and need no table."""
 from django.template.loader import render_to_string
 from django.utils.translation import get_language
 
-from kit.live.topics import register
+from kit.live import register
 
 from .models import Post
 

@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from kit.live.changes import latest
-from kit.live.topics import publish
+from kit.live import latest, publish
 
 from .live import NOTES, POSTS
 from .models import Post
@@ -66,7 +65,8 @@ def delete(request, pk):
 
 @require_POST
 def sign_in(request):
-    """A session for a user of that name, made where there is none: nobody who is known could be guessed at."""
+    """A session for a user of that name, made where there is none. No other account can be entered: names begin with
+    probe-."""
     name = request.POST.get("name", "")
     if not name.startswith("probe-") or not name.isascii() or not name.isprintable() or len(name) > 150:
         raise PermissionDenied

@@ -1,5 +1,5 @@
-"""docker-compose.yml and Dockerfile, held to the code without starting anything. What `each_service` is asked has to hold
-for a service that a project adds, too; the lists are of the template's own."""
+"""docker-compose.yml and Dockerfile, held to the code without starting anything. What `each_service` is asked has to
+hold for a service that a project adds, too; the lists are of the template's own."""
 
 import re
 from pathlib import Path

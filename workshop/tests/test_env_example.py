@@ -20,7 +20,10 @@ def variables():
 def read_by_settings():
     """Those of the template: a project's own are its own to explain."""
     calls = (node for node in ast.walk(ast.parse((ROOT / "kit/settings.py").read_text())) if isinstance(node, ast.Call))
-    return {call.args[1].value for call in calls if ast.unparse(call.func) == "env.read"}
+    # Directly, or through the two functions there that call it with a range and with choices.
+    at = {"env.read": 1, "_number": 0, "_choice": 0}
+    names = [call.args[at[ast.unparse(call.func)]] for call in calls if ast.unparse(call.func) in at]
+    return {name.value for name in names if isinstance(name, ast.Constant)}
 
 
 def read_by_compose():

@@ -141,7 +141,9 @@ class Machine(Stack):
     """Another machine: a clone of its own, whose project has this name."""
 
     def __init__(self, checkout: Path, folder: Path, project: str | None = None):
-        shutil.copytree(checkout, folder, ignore=shutil.ignore_patterns(".env", ".release.lock", "secrets"))
+        shutil.copytree(
+            checkout, folder, ignore=shutil.ignore_patterns(".env", ".env.names", ".release.lock", "secrets")
+        )
         super().__init__(folder)
         self.project = project or type(self).project
 

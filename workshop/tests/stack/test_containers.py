@@ -2,6 +2,7 @@
 
 import json
 import re
+from secrets import token_hex
 
 import pytest
 
@@ -171,10 +172,30 @@ def test_readiness_says_that_a_password_is_not_the_one_that_redis_has(stack):
 
 
 def secrets(stack):
-    return {path.name: path.read_text().strip() for path in (stack.folder / "secrets").iterdir()}
+    files = (path for path in (stack.folder / "secrets").rglob("*") if path.is_file())
+    return {path.name: path.read_text().strip() for path in files}
 
 
-def test_docker_tells_no_secret(stack):
+@pytest.fixture
+def own_secret(stack):
+    """A secret of the owner's, put there while the stack runs."""
+    file = stack.folder / "secrets/app/stripe_key"
+    file.write_text(token_hex(16))
+    file.chmod(0o644)
+    yield file.read_text()
+    file.unlink()
+
+
+def test_a_secret_of_the_owner_is_in_every_server_and_nowhere_else(stack, own_secret):
+    script = "cat /run/secrets/app/stripe_key || true"
+    found = {
+        service: stack.run("docker", "exec", container, "sh", "-c", script).stdout
+        for service, container in containers(stack).items()
+    }
+    assert {service for service, said in found.items() if said == own_secret} == set(stack.serving())
+
+
+def test_docker_tells_no_secret(stack, own_secret):
     of_the_stack = ["--filter", f"label=com.docker.compose.project={stack.project}"]
     # Those that have ended as well.
     every = stack.run("docker", "ps", "--all", "--quiet", *of_the_stack).stdout.split()
@@ -193,7 +214,7 @@ def test_docker_tells_no_secret(stack):
     assert "/run/secrets/secret_key" in told["containers"]
     assert "redis-server" in told["processes"]
     values = {name: value for name, value in secrets(stack).items() if value}
-    assert len(values) == 5
+    assert len(values) == 6
     assert [(name, where) for name, value in values.items() for where, text in told.items() if value in text] == []
 
 

@@ -24,10 +24,10 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text())
 STEP = next(step for step in WORKFLOW["jobs"]["deploy"]["steps"] if step.get("name") == "Deploy")
 # What the images of the test differ in from the first: its page, and the files that a host gets of it.
 SECOND = (
-    "sed -i 's/{% block content %}/<!-- second -->{% block content %}/' wisheasy/templates/base.html"
+    "sed -i 's/<main>/<!-- second --><main>/' workshop/probe/templates/probe/page.html"
     " && echo '# second' >>/host/Makefile"
 )
-CRASHING = "sed -i '1i raise SystemExit(\"drill\")' wisheasy/asgi.py && echo '# crashing' >>/host/Makefile"
+CRASHING = "sed -i '1i raise SystemExit(\"drill\")' workshop/lab/asgi.py && echo '# crashing' >>/host/Makefile"
 
 
 def run(*command, **options):
@@ -201,7 +201,7 @@ def deploy(deployed, load, figures, request):
 
 
 def test_the_first_deploy_needs_a_host_that_has_nothing_and_leaves_no_password_there(deployed):
-    assert f"wisheasy is up in asgi mode: {deployed.variables['SITE_URL']}" in deployed.first.stdout
+    assert f"{deployed.project} is up in asgi mode: {deployed.variables['SITE_URL']}" in deployed.first.stdout
     assert_no_secret_is_said(deployed, deployed.first)
     assert sorted(path.name for path in deployed.folder.parent.iterdir()) == ["site"]
 
@@ -214,7 +214,7 @@ def test_a_deploy_brings_the_image_and_the_files_of_its_commit(deployed, images,
     assert slot != before
     assert makefile.endswith("# second\n")
     assert "IMAGE={}\nTAG={}\n".format(*images["second"].split("@")) in env
-    assert "<!-- second -->" in httpx.get(deployed.url).text
+    assert "<!-- second -->" in httpx.get(f"{deployed.url}/probe/").text
 
 
 def test_a_version_that_crashes_leaves_the_host_as_it_was(deployed, images, deploy):
@@ -230,14 +230,14 @@ def test_a_version_that_crashes_leaves_the_host_as_it_was(deployed, images, depl
 
 def test_what_nobody_sees_from_outside_is_taken_back(deployed, images, deploy):
     before = deployed.state()
-    page = httpx.get(deployed.url).text
+    page = httpx.get(f"{deployed.url}/probe/").text
     # From where CI runs, no way leads to the site.
     result = deploy(images["first"], http_proxy="http://127.0.0.1:9", SMOKE_WITHIN="3")
     assert result.returncode != 0
     assert "was not to be seen from here within 3 s" in result.stderr
     assert "Not deployed: what served before serves again." in result.stderr
     assert deployed.state() == before
-    assert ("<!-- second -->" in page) == ("<!-- second -->" in httpx.get(deployed.url).text)
+    assert ("<!-- second -->" in page) == ("<!-- second -->" in httpx.get(f"{deployed.url}/probe/").text)
 
 
 def test_a_job_that_is_killed_does_not_stop_the_release_that_it_has_begun(deployed, images, load):
@@ -248,7 +248,7 @@ def test_a_job_that_is_killed_does_not_stop_the_release_that_it_has_begun(deploy
             assert line, job.stderr.read()
         os.killpg(job.pid, signal.SIGKILL)
     give_up = time.monotonic() + 120
-    while "wisheasy is up in asgi mode" not in (log := (deployed.folder / ".deploy/log").read_text()):
+    while "is up in asgi mode" not in (log := (deployed.folder / ".deploy/log").read_text()):
         assert time.monotonic() < give_up, log
         time.sleep(0.5)
     slot, makefile, _ = deployed.state()

@@ -16,7 +16,7 @@ import yaml
 from websockets.asyncio.client import connect
 
 from workshop.tests.certificates import issue
-from workshop.tests.servers import Member, free_port
+from workshop.tests.servers import Poster, free_port
 
 from . import testssl
 from .conftest import BASE, Loopback, Machine, eventually
@@ -192,16 +192,16 @@ def test_strangers_are_turned_away(secure):
         assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_a_member_signs_up_posts_and_follows_by_https(secure):
+def test_a_member_signs_in_posts_and_follows_by_https(secure):
     secure.wait_for_certificate()
     with secure.client() as client:
-        page = client.get("/")
+        page = client.get("/probe/")
         assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
         assert page.http_version == "HTTP/1.1"
-        member = Member(client)
+        member = Poster(client)
         assert {cookie.name for cookie in client.cookies.jar} == {"__Host-csrftoken", "__Host-sessionid"}
         assert all(cookie.secure for cookie in client.cookies.jar)
-        assert member.name in client.get("/").text
+        assert member.name in client.get("/probe/").text
         number = member.post("by https")
         style = re.search(r'href="(/static/[^"]+\.css)"', page.text)[1]
         assert client.get(style).headers["Strict-Transport-Security"] == "max-age=31536000"

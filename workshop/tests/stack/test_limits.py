@@ -30,10 +30,9 @@ def another_nginx(stack, folder, limits, patience=None):
     slot, port = stack.slot(), free_port()
     name = f"{stack.project}-limits-{port}"
     variables = [argument for item in limits.items() for argument in ("--env", "=".join(item))]
-    rates = stack.compose(
-        "exec", "-T", *variables, f"web-{slot}", "python", "manage.py", "render_limits", "/dev/stdout"
-    ).stdout
-    replaced = {"rates.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
+    render = "cp -R nginx /tmp/$$ && python manage.py render_nginx /tmp/$$ && cat /tmp/$$/rendered/limits.conf"
+    rates = stack.compose("exec", "-T", *variables, f"web-{slot}", "sh", "-c", render).stdout
+    replaced = {"rendered/limits.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
     if patience:
         text = (stack.folder / "nginx/snippets/limits.conf").read_text()
         replaced["snippets/limits.conf"] = re.sub(r"(client_(?:body|header)_timeout) \d+s", rf"\1 {patience}", text)
@@ -103,7 +102,7 @@ def assert_is_our_page(response, english, korean):
 @one_mode
 def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(limited):
     with visitor(limited, "192.0.2.1") as client, visitor(limited, "192.0.2.2") as other:
-        style = re.search(r'href="(/static/[^"]+\.css)"', client.get("/").text)[1]
+        style = re.search(r'href="(/static/[^"]+\.css)"', client.get("/probe/").text)[1]
         answer, answered = until_refused(lambda: client.get("/nothing-here"), most=3000)
         assert answered >= 100
         assert_is_our_page(answer, "<h1>Too many requests</h1>", "<h2>요청이 너무 많습니다</h2>")
@@ -221,8 +220,8 @@ def test_a_live_page_that_is_refused_waits_as_long_as_it_is_told_and_comes_back(
         return route.fulfill(status=429, headers={"Retry-After": "3"})
 
     page.route("**/changes?*", refuse_first)
-    page.goto("/")
-    expect(page.locator("[data-live-status]")).to_contain_text("live by polling", timeout=15_000)
+    page.goto("/probe/")
+    expect(page.locator("[data-live-status]")).to_contain_text("live: polling", timeout=15_000)
     assert asked[1] - asked[0] > 2.9
 
 
@@ -244,7 +243,7 @@ def test_guesses_at_one_account_are_stopped_and_nobody_else_is(stack):
         assert "Too many attempts" in answer.text
         assert sign_in(other.name, PASSWORD).status_code == 200
         # Who is signed in stays so.
-        assert owner.name in owner.client.get("/").text
+        assert owner.name in owner.client.get("/probe/").text
     log = stack.compose("logs", "--since", "1m", *stack.serving()).stdout
     gateway = stack.run(
         "docker", "network", "inspect", f"{stack.project}_frontend", "--format", "{{(index .IPAM.Config 0).Gateway}}"

@@ -123,6 +123,8 @@ def senders(stack):
         yield found
 
 
+# In hybrid mode pages are those of wsgi mode.
+@pytest.mark.modes("asgi", "hybrid")
 def test_ten_thousand_random_requests_break_nothing_and_tell_nobody_of_another(stack, senders, figures):
     seed = int(os.environ.get("RANDOM_REQUESTS_SEED") or secrets.randbelow(10**9))
     generator = Generator(seed, stack.port, senders)

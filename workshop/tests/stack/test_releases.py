@@ -21,6 +21,9 @@ ROUNDS = int(os.environ.get("DRILL_ROUNDS", "1"))
 # Seconds in which a live page has to be back. On a machine with nothing else to do none took half of it.
 BACK_WITHIN = 5
 READY_AGAIN_WITHIN = 15
+# What is the owner's in folders of the template.
+SITE = "nginx/site.d/drill.conf"
+HOOKS = ("docker/hooks/before_release", "docker/hooks/after_release")
 # What a version is told apart by.
 PAGE = "workshop/probe/templates/probe/page.html"
 QUIET = 5
@@ -36,7 +39,8 @@ class Drilled(Machine):
 
     def restore(self, original: Path) -> None:
         """Make the checkout what it was, but for .env."""
-        (self.folder / "docker-compose.override.yml").unlink(missing_ok=True)
+        for name in ("docker-compose.override.yml", SITE, *HOOKS):
+            (self.folder / name).unlink(missing_ok=True)
         for name in ("apps", "kit", "wisheasy", "workshop"):
             shutil.rmtree(self.folder / name)
             shutil.copytree(original / name, self.folder / name)
@@ -126,15 +130,24 @@ WORKERS = "services:" + "".join(
 )
 
 
+def add_what_is_the_owners(stack):
+    (stack.folder / "docker-compose.override.yml").write_text(WORKERS)
+    (stack.folder / SITE).write_text('location = /drill { return 200 "drill"; }\n')
+    for name in HOOKS:
+        (stack.folder / name).write_text("#!/bin/sh\nbasename $0 >>drilled\n")
+        (stack.folder / name).chmod(0o755)
+    stack.run("docker/configure", "DRILL_NAME=of-the-owner")
+
+
 def workers(stack):
     return [service for service in stack.services() if service.startswith("worker-")]
 
 
-def test_a_release_and_a_rollback_fail_no_request_and_bring_page_and_workers_of_their_version(asgi, load, figures):
+def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their_version(asgi, load, figures):
     for number in range(1, ROUNDS + 1):
-        (asgi.folder / "docker-compose.override.yml").write_text(WORKERS)
+        add_what_is_the_owners(asgi)
         asgi.edit(PAGE, "<main>", f"<!-- version {number} --><main>")
-        # Back to a version that had no worker, and forth.
+        # Back to a version that had nothing of it, and forth.
         for command, new in (("release", True), ("rollback", number > 1), ("rollback", True)):
             before = asgi.serves()
             report = load.begin()
@@ -147,6 +160,10 @@ def test_a_release_and_a_rollback_fail_no_request_and_bring_page_and_workers_of_
             assert_nothing_failed(load, report)
             assert max(report.gaps, default=0) <= BACK_WITHIN
             assert workers(asgi) == ([f"worker-{slot}"] if new else [])
+            assert (httpx.get(f"{asgi.url}/drill").status_code == 200) == new
+        for service in (f"web-{slot}", f"worker-{slot}"):
+            assert asgi.compose("exec", "-T", service, "printenv", "DRILL_NAME").stdout == "of-the-owner\n"
+        assert (asgi.folder / "drilled").read_text().split() == ["before_release", "after_release"] * number
         assert f"version {number} " in httpx.get(f"{asgi.url}/probe/").text
         shown = asgi.run("make", "ps").stdout
         assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
@@ -223,7 +240,8 @@ BAD = {
     "can-not-be-served-beside-the-one-before": (
         lambda stack: add_migration(stack, DANGEROUS),
         "safety",
-        "probe.9999_drill (DROPPING columns of probe_post",
+        "probe.9999_drill (",
+        "DROPPING columns of probe_post",
         "RENAMING columns",
         "NOT NULL constraint on columns",
         "CREATE INDEX locks table",
