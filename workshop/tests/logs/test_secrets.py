@@ -5,6 +5,8 @@ import logging
 import sys
 
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.tokens import default_token_generator
 from django.http import QueryDict
 from django.test import RequestFactory
 
@@ -66,7 +68,7 @@ def test_what_does_not_is_kept(text):
 
 
 @pytest.mark.parametrize(
-    "repeat", ["token", "?", "a.", "cookie ", "://:", "password='", "token[", "\n", "&a=", "authorization"]
+    "repeat", ["token", "?", "a.", "cookie ", "://:", "password='", "token[", "\n", "&a=", "authorization", "pbkdf2_$"]
 )
 def test_no_text_is_too_long_to_be_read(repeat):
     one_line(repeat * 20_000)
@@ -79,6 +81,14 @@ def test_form_data_and_headers_of_django_are_hidden():
     assert SECRET not in one_line(repr(request.META))
     assert SECRET not in one_line(repr(request))
     assert SECRET not in one_line(repr(QueryDict(f"csrfmiddlewaretoken={SECRET}&password=a&password={SECRET}")))
+
+
+def test_a_stored_password_and_a_link_to_set_a_new_one_are_hidden():
+    user = User(pk=1, username="u", password=make_password(SECRET))
+    row = f"Failing row contains (1, {user.password}, null)"
+    assert one_line(row) == f"Failing row contains (1, pbkdf2_sha256${HIDDEN}, null)"
+    token = default_token_generator.make_token(user)
+    assert token.split("-")[1] not in one_line(f"Not Found: /accounts/reset/MQ/{token}/")
 
 
 def record(message="happened", **extra):
