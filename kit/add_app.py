@@ -70,7 +70,6 @@ def check(name: str) -> None:
 
 
 def singular(name: str) -> str:
-    """What one of them is called: orders, addresses, companies, stock, status."""
     for plural, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
         if name.endswith(plural):
             return name.removesuffix(plural) + one
