@@ -227,7 +227,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(venv):
 def test_without_a_python_that_fits_a_sentence_says_what_to_install(venv):
     shell = venv.folder / "programs"
     shell.mkdir()
-    for program in ("sh", "cat", "grep", "dirname", "env", "id", "rm"):
+    for program in ("sh", "cat", "sed", "grep", "dirname", "env", "id", "rm"):
         (shell / program).symlink_to(shutil.which(program))
     result = venv(PATH=str(shell))
     assert result.returncode == 1

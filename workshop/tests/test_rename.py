@@ -199,6 +199,14 @@ def test_until_it_is_committed_git_takes_it_back(clone):
     assert not (clone / "shop/settings.py").exists()
 
 
+def test_a_stack_that_was_started_keeps_its_name_and_so_its_data(clone):
+    subprocess.run(["docker/configure"], cwd=clone, check=True, capture_output=True)
+    before = (clone / ".env").read_text()
+    assert "COMPOSE_PROJECT_NAME=wisheasy" in before
+    assert rename(clone).returncode == 0
+    assert (clone / ".env").read_text() == before
+
+
 # --- What is refused ---
 
 

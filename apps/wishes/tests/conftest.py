@@ -5,6 +5,12 @@ import pytest
 from apps.wishes.models import Wish
 
 
+@pytest.fixture(autouse=True)
+def english(settings):
+    """The texts that the tests expect, whatever language the project begins with."""
+    settings.LANGUAGE_CODE = "en"
+
+
 @pytest.fixture
 def cast(owner, member, outsider):
     return SimpleNamespace(owner=owner, member=member, outsider=outsider)
