@@ -21,6 +21,8 @@ from workshop.tests.servers import PASSWORD, free_port
 DEFAULTS = dict.fromkeys(("LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS"), "")
 TIGHT = {"LIMIT_PAGES": "50", "LIMIT_LIVE": "2", "LIMIT_SIGN_IN": "0", "LIMIT_SIGN_UP": "0", "LIMIT_CONNECTIONS": "3"}
 
+RENDER = "from kit.ops.management.commands import render_nginx; print(*render_nginx.limits(), sep='\\n')"
+
 one_mode = pytest.mark.modes("asgi")
 
 
@@ -30,10 +32,9 @@ def another_nginx(stack, folder, limits, patience=None):
     slot, port = stack.slot(), free_port()
     name = f"{stack.project}-limits-{port}"
     variables = [argument for item in limits.items() for argument in ("--env", "=".join(item))]
-    rates = stack.compose(
-        "exec", "-T", *variables, f"web-{slot}", "python", "manage.py", "render_limits", "/dev/stdout"
-    ).stdout
-    replaced = {"rates.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
+    shell = ["python", "manage.py", "shell", "--no-imports", "--verbosity", "0", "--command", RENDER]
+    rates = stack.compose("exec", "-T", *variables, f"web-{slot}", *shell).stdout
+    replaced = {"rendered/limits.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
     if patience:
         text = (stack.folder / "nginx/snippets/limits.conf").read_text()
         replaced["snippets/limits.conf"] = re.sub(r"(client_(?:body|header)_timeout) \d+s", rf"\1 {patience}", text)
