@@ -10,7 +10,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip --python /opt/venv/bin/python install --root-user-action ignore --disable-pip-version-check \
         --require-hashes --only-binary :all: -r /tmp/requirements.txt
 
-# The project and its user, who may write nothing of it. Nothing can be installed in it.
+# The project, and its user, which may write nothing of it. Nothing can be installed in it.
 FROM python:${PYTHON_VERSION}-slim AS project
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
     && groupadd --gid 10001 app \
@@ -26,7 +26,7 @@ COPY manage.py gunicorn.conf.py ./
 COPY wisheasy wisheasy
 COPY kit kit
 COPY apps apps
-# Whatever the umask of the clone was.
+# For any umask of the clone.
 RUN chmod -R a+rX . && python -m compileall -q .
 
 # Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.

@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # Arguments count where they are written on the command line. A NAME of the shell is something else: on Windows, the machine's.
 given = $(if $(filter command,$(origin $(1))),$($(1)))
 # Some programs that unpack ZIP archives lose the permission to run what is a script.
-$(shell [ -x bin/venv ] || grep -rl '^#!' bin docker manage.py | xargs chmod +x)
+$(shell [ -x docker/release ] || grep -rl '^#!' bin docker manage.py 2>/dev/null | xargs chmod +x)
 
 help: ## List these commands
 	@awk '/^##@/ { print "\n" substr($$0, 5) } /^[a-z0-9 -]+:.*## / { split($$0, part, ":.*## "); printf "  make %-26s %s\n", part[1], part[2] }' $(MAKEFILE_LIST)

@@ -1,26 +1,31 @@
 import os
-import re
 import secrets
 import signal
-from pathlib import Path
 
 import django
 import pytest
 
-ROOT = Path(__file__).parent
-# The variables of the person who runs the tests decide nothing, apart from the services that the tests may use.
-for path in ROOT.glob("*/settings.py"):
-    for name in re.findall(r'env\.read\(\s*"\w+",\s*"(\w+)"', path.read_text()):
-        if name not in ("DATABASE_URL", "REDIS_URL"):
-            os.environ.pop(name, None)
-            os.environ.pop(f"{name}_FILE", None)
+from kit.environment import Environment, env
+
+# What the settings read here. One that yours require gets its value for tests, such as "STRIPE_KEY": "for the tests".
+VARIABLES = {"SECRET_KEY": secrets.token_urlsafe(64), "SERVER_MODE": "asgi"}
+# Of the variables of the person who runs the tests these alone count.
+SERVICES = ("DATABASE_URL", "REDIS_URL")
+
+
+def read(parser, name, *arguments, **options):
+    if name not in (*VARIABLES, *SERVICES):
+        os.environ.pop(name, None)
+        os.environ.pop(f"{name}_FILE", None)
+    return Environment.read(env, parser, name, *arguments, **options)
+
+
 # A shell lets what it starts in the background ignore Ctrl+C, and so would the servers that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# What your settings require besides gets its value for the tests here: os.environ["STRIPE_KEY"] = "for the tests".
-os.environ["SECRET_KEY"] = secrets.token_urlsafe(64)
-os.environ["SERVER_MODE"] = "asgi"
-os.environ["DJANGO_SETTINGS_MODULE"] = "wisheasy.settings"
+os.environ.update(VARIABLES, DJANGO_SETTINGS_MODULE="wisheasy.settings")
+env.read = read
 django.setup()
+del env.read
 
 
 class Person:

@@ -14,8 +14,7 @@ from gunicorn import glogging
 from kit import logs
 from kit.serving import timeouts
 
-# The settings are read here, before any worker is forked, and stop here when something in the environment is wrong.
-
+# Settings are first read here, before any worker is forked, and stop here when something in the environment is wrong.
 # Gunicorn wants a colon before the last part.
 wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))
 worker_class = settings.WORKER_CLASS
@@ -26,7 +25,7 @@ bind = f"{settings.BIND_ADDRESS}:{settings.PORT}"
 keepalive = timeouts.SERVER_KEEPALIVE
 timeout = timeouts.WORKER_TIMEOUT
 graceful_timeout = timeouts.GRACEFUL
-# Nobody's X-Forwarded-* is believed unless a proxy is said to be in front.
+# No X-Forwarded-* is believed unless a proxy is said to be in front.
 forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
 
 # The same as Nginx takes; Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass.

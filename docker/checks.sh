@@ -27,12 +27,9 @@ check_compose() {
         { broken 'Docker Compose is not installed' 'The stack is described for it.' \
             'install the plugin, 2.24 or newer (https://docs.docker.com/compose/install/).'; return; }
     [[ $version =~ ^v?([0-9]+)\.([0-9]+) ]] || true
-    if ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] >= 2024)); then
-        fine "Compose $version"
-    else
-        broken "Docker Compose $version is too old" 'It does not understand docker-compose.yml.' \
-            'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
-    fi
+    ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] < 2024)) || { fine "Compose $version"; return; }
+    broken "Docker Compose $version is too old" 'It does not understand docker-compose.yml.' \
+        'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
 }
 
 # --- .env and secrets/ ---
@@ -88,35 +85,33 @@ check_readable() {
 
 check_permissions() {
     if [ -n "$(git ls-files secrets 2>/dev/null)" ]; then
-        broken 'secrets/ is in Git' 'Whoever gets the repository gets the secrets.' \
+        broken 'secrets/ is in Git' 'Everyone with access to the repository has the secrets.' \
             'git rm -r --cached secrets, commit, and give every secret another value.'
     elif [ -n "$(find secrets -maxdepth 0 \( -perm -001 -o -perm -010 \))" ]; then
-        warn 'Other users of this machine can enter secrets/' 'What is in it can sign in as anybody.' 'chmod 700 secrets'
+        warn 'Other users of this machine can enter secrets/' 'With what is in it they can sign in as any user.' 'chmod 700 secrets'
     else
-        fine 'nobody else can enter secrets/'
+        fine 'only its owner can enter secrets/'
     fi
 }
 
 check_secrets() {
     local key weak='' service address name
     key=$(secret secret_key)
-    case $key in
-        *insecure* | *changeme* | *change-me* | *secret*key*) weak='looks like an example' ;;
-        *) if [ ${#key} -lt 50 ]; then weak="has ${#key} characters, and needs 50"
-           elif [ "$(printf %s "$key" | fold -w 1 | sort -u | wc -l)" -lt 5 ]; then weak='repeats a few characters'; fi ;;
-    esac
-    [ -z "$weak" ] || broken "The key in secrets/secret_key $weak" 'Whoever guesses it can sign in as anybody.' \
+    if [[ $key =~ insecure|change-?me|secret.*key ]]; then weak='looks like an example'
+    elif [ ${#key} -lt 50 ]; then weak="has ${#key} characters, and needs 50"
+    elif [ "$(printf %s "$key" | fold -w 1 | sort -u | wc -l)" -lt 5 ]; then weak='repeats a few characters'; fi
+    [ -z "$weak" ] || broken "The key in secrets/secret_key $weak" 'An attacker who guesses it can sign in as any user.' \
         "od -An -v -tx1 -N32 /dev/urandom | tr -d ' \\n' >secrets/secret_key, then make release"
     for address in postgres:database_url redis:redis_url; do
         service=${address%:*} address=${address#*:} name=secrets/${service}_password
-        is_ours "$service" "$address" || continue
-        if [ "$(password_for "$service" "$address")" != "$(cat "$name")" ]; then
-            weak=1
+        if ! is_ours "$service" "$address"; then continue
+        elif [ "$(password_for "$service" "$address")" != "$(cat "$name")" ]; then
             broken "The password in secrets/$address is not that of $name" 'The servers are refused with it.' \
-                "make them one, then docker compose restart $service (PostgreSQL keeps to the one that it was made with) and make release"
+                "make them one, then docker compose restart $service (PostgreSQL keeps to the one that it was made with) and make release" ||
+                weak=1
         elif [ "$(tr -d '\n' <"$name" | wc -c)" -lt 16 ]; then
             weak=1
-            warn "The password in $name has fewer than 16 characters" 'Whoever gets into the network of the containers can try many.' \
+            warn "The password in $name has fewer than 16 characters" 'From inside the network of the containers many can be tried.' \
                 "choose a longer one, in secrets/$address too; PostgreSQL keeps to the one that it was made with (ALTER ROLE)"
         fi
     done
@@ -154,7 +149,7 @@ check_own() {
             before_release | after_release)
                 if [ -x "$file" ]; then fine "$file runs with a release"
                 else warn "$file is not executable" 'A release leaves it out.' "chmod +x $file"; fi ;;
-            *) warn "$file is no step of a release" 'It never runs by itself.' 'call it before_release or after_release, or from one of these.' ;;
+            *) warn "$file is no step of a release" 'It never runs.' 'call it before_release or after_release, or from one of these.' ;;
         esac
     done
     [ ! -e docker-compose.override.yml ] || fine 'docker-compose.override.yml counts too'
@@ -180,29 +175,22 @@ host_of() {
 }
 
 check_address() {
-    local sites site port
+    local sites site published
     sites=$(docker/read_env SITE_URL)
-    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$(docker/read_env HTTP_PORT)"; return; }
+    published=$(docker/read_env HTTP_PORT)
+    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$published"; return; }
     for site in ${sites//,/ }; do
-        case $site in
-            http://*/* | https://*/* | *@*) ;;
-            http://?* | https://?*) continue ;;
-        esac
-        broken "SITE_URL='$site' is wrong" 'Allowed hosts, cookies, the origins of forms and the certificate follow from it.' \
-            'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env.'
-        return
+        [[ $site =~ ^https?://[^/@]+$ ]] ||
+            { broken "SITE_URL='$site' is wrong" 'Allowed hosts, cookies, the origins of forms and the certificate follow from it.' \
+                'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env.'; return; }
     done
     site=${sites%%,*}
-    case $(host_of "$site"),$site in
-        localhost,http:* | 127.0.0.1,http:* | '[::1]',http:*)
-            port=${site##*:}
-            case $port in *[!0-9]*) port=80 ;; esac
-            [ "$port" = "$(docker/read_env HTTP_PORT)" ] || { broken "SITE_URL=$site, but Nginx is published on port $(docker/read_env HTTP_PORT)" \
-                'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
-                "SITE_URL=http://$(host_of "$site"):$(docker/read_env HTTP_PORT) in .env, or another HTTP_PORT."; return; } ;;
-    esac
-    if [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
-        warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES names nobody' \
+    if [[ $site =~ ^http://(localhost|127\.0\.0\.1|\[::1\])(:([0-9]+))?$ ]] && [ "${BASH_REMATCH[3]:-80}" != "$published" ]; then
+        broken "SITE_URL=$site, but Nginx is published on port $published" \
+            'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
+            "SITE_URL=http://${BASH_REMATCH[1]}:$published in .env, or another HTTP_PORT."
+    elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
+        warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES is empty' \
             'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
             'TRUSTED_PROXIES=its network, in .env'
     else
@@ -236,7 +224,7 @@ check_dns() {
         if addresses=$(getent ahosts "$host") && [ -n "$addresses" ]; then
             fine "$host is $(echo "$addresses" | cut -d ' ' -f 1 | sort -u | paste -sd ' ' -)"
         else
-            broken "The name $host of SITE_URL has no address" 'Nobody finds the site, and no certificate is issued for it.' \
+            broken "The name $host of SITE_URL has no address" 'Browsers do not find the site, and no certificate is issued for it.' \
                 "have the name server give $host the address of this machine, or correct SITE_URL in .env."
         fi
     done
@@ -275,7 +263,7 @@ check_memory() {
     free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
     if [ "${free:-1024}" -lt 256 ]; then
         warn "$free MB of memory are free" 'A release starts a second set of servers, and the kernel may end one of them.' \
-            'see who takes it (docker stats --no-stream), or give the machine more.'
+            'see which container takes it (docker stats --no-stream), or give the machine more.'
     elif [ "$wanted" -gt "$there" ]; then
         warn "At a release the containers may take $wanted MB, and there are $there" \
             'If they do, the kernel ends one of them, and it may be PostgreSQL.' 'lower WEB_MEMORY in .env, or give the machine more.'

@@ -1,18 +1,15 @@
 # What docker/release and docker/rollback have in common: the lock, the lines that tell how far it is, the two slots,
 # and how Nginx is turned from one to the other.
-# Who includes it says in `mode` which one it is about to start.
+# The script that includes it says in `mode` which one it is about to start.
 # shellcheck shell=bash disable=SC2154
 
 project=$(docker/read_env COMPOSE_PROJECT_NAME)
 nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
 # Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
-# nginx/snippets/limits.conf), and one more: after that nobody new comes to the slot that served before.
+# nginx/snippets/limits.conf), and one more: after that no new visitor comes to the slot that served before.
 idle_visitors=4
 
-stop() {
-    echo "$*" >&2
-    exit 1
-}
+stop() { echo "$*" >&2; exit 1; }
 
 # --- One at a time ---
 
@@ -75,7 +72,7 @@ of() {
         --filter "label=com.docker.compose.service=$1" ${2:+--filter "status=$2"}
 }
 
-# in_slot SLOT [STATE]: its containers: of web, of live in hybrid mode, and of whatever else is there once for each slot.
+# in_slot SLOT [STATE]: its containers: of web, of live in hybrid mode, and of every other service that there is once for each slot.
 in_slot() {
     docker ps --all --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.oneoff=False" \
         --format '{{.ID}} {{.Label "com.docker.compose.service"}}' ${2:+--filter "status=$2"} | sed -n "s/ .*-$1\$//p"
@@ -136,7 +133,7 @@ nginx_accepts() {
             --entrypoint /serve_nginx "$nginx_image" test
 }
 
-# introduce SLOT: Nginx learns who its servers are and reaches them; visitors are sent on to the other one.
+# introduce SLOT: Nginx learns its servers and reaches them; visitors are sent on to the other one.
 introduce() {
     local nginx
     nginx=$(of nginx running)

@@ -1,4 +1,4 @@
-"""The waiting room: Nginx sends here whatever finds no server, because its container has died and is being started
+"""The waiting room: Nginx sends here what finds no server, because its container has died and is being started
 again. Passed on as it is, as soon as the server listens; closed after WAIT, which Nginx answers as 502."""
 
 import asyncio
@@ -23,8 +23,8 @@ async def pass_on(reader, writer, first=b""):
 
 
 def for_once(answer):
-    """The beginning of an answer, with the line that lets Nginx ask the server itself the next time. Who has got a
-    WebSocket (101) keeps it."""
+    """The beginning of an answer, with the line that lets Nginx ask the server itself the next time. A WebSocket
+    (101) stays."""
     status, line_end, rest = answer.partition(b"\r\n")
     return answer if b" 101" in status else status + line_end + b"Connection: close\r\n" * bool(line_end) + rest
 

@@ -35,28 +35,19 @@ def add(name: str) -> str:
         registered[file] = file.read_text().replace(start, start + line, 1)
 
     folder = ROOT / "apps" / name
-    words = {
-        "model": one.title().replace("_", ""),
-        "words": one.replace("_", " "),
-        "plural": name.replace("_", " "),
-        "title": name.replace("_", " ").capitalize(),
-    }
+    model = one.title().replace("_", "")
+    words = {"model": model, "words": one.replace("_", " "), "plural": name.replace("_", " ")}
     folder.mkdir()
-    template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html", "po"], "files": []}
+    template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html"], "files": []}
     StartApp().handle(name=name, directory=str(folder), verbosity=0, **template, **words)
-    if "ko" in dict(settings.LANGUAGES):
-        import polib
-
-        catalog = folder / "locale/ko/LC_MESSAGES/django.po"
-        polib.pofile(catalog).save_as_mofile(catalog.with_suffix(".mo"))
-    else:
+    if "ko" not in dict(settings.LANGUAGES):
         shutil.rmtree(folder / "locale", ignore_errors=True)
     for file, text in registered.items():
         file.write_text(text)
     subprocess.run([sys.executable, MANAGE, "makemigrations", name, "--verbosity", "0"], check=True)
     return (
         f"apps/{name} is there. See its page, /{name}/: make run-asgi\n"
-        f"After a change of its model, {words['model']}: .venv/bin/python manage.py makemigrations {name}"
+        f"After a change of its model, {model}: .venv/bin/python manage.py makemigrations {name}"
     )
 
 

@@ -39,7 +39,7 @@ class Server:
         return answer
 
     def wait(self, process):
-        for _ in range(150):
+        for _ in range(600):
             assert process.poll() is None, self.log.read_text()
             try:
                 if self.get("/healthz/ready").status == 200:
@@ -47,7 +47,7 @@ class Server:
             except OSError:
                 pass
             time.sleep(0.1)
-        pytest.fail(f"Not ready after 15 seconds:\n{self.log.read_text()}")
+        pytest.fail(f"Not ready after a minute:\n{self.log.read_text()}")
 
 
 @pytest.fixture(scope="session", params=["wsgi", "asgi"])

@@ -3,7 +3,7 @@ what is set here counts. A variable of your own is one line here, such as
 
     SHOP_NAME = env.read("str", "SHOP_NAME", "the name that customers see", "Shop")
 
-and one in .env.
+and one in .env. A secret has `secret=True`, and is a file: secrets/app/stripe_key for STRIPE_KEY.
 """
 
 from datetime import timedelta
@@ -12,8 +12,8 @@ from django.utils.csp import CSP
 
 from kit.environment import env
 from kit.settings import *
-from kit.settings import BASE_DIR, LOGGING, STATIC_MIDDLEWARE, TEMPLATE_LOADERS
 
+# Your own come first: their templates and commands win.
 INSTALLED_APPS = [
     "apps.accounts",
     "apps.wishes",
@@ -44,7 +44,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    # Innermost: whichever view has asked for the password, it answers in its place after too many failures.
+    # Innermost: it answers in place of whichever view has asked for the password, after too many failures.
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -70,16 +70,9 @@ TEMPLATES = [
     }
 ]
 
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-STATICFILES_DIRS = [BASE_DIR / "wisheasy" / "static"]
-
 # --- Accounts ---
 
 AUTH_USER_MODEL = "accounts.User"
-LOGIN_URL = "accounts:sign_in"
-# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
-SIGN_UP_URL = "accounts:sign_up"
-LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -87,8 +80,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 AUTHENTICATION_BACKENDS = ["apps.accounts.attempts.Backend"]
-# Guesses at one account: after so many failures from one address (or many: apps/accounts/attempts.py) nobody
-# signs in to it from there until the last of them is so long ago. `manage.py axes_reset_username` ends it.
+LOGIN_URL = "accounts:sign_in"
+# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
+SIGN_UP_URL = "accounts:sign_up"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+# Guesses at one account: after so many failures from one address (or many: apps/accounts/attempts.py) it can't be
+# signed in to from there until the last of them is so long ago. `manage.py axes_reset_username` ends it.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=30)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -98,13 +95,13 @@ AXES_HANDLER = "apps.accounts.attempts.Attempts"
 AXES_USERNAME_CALLABLE = "apps.accounts.attempts.account_name"
 AXES_CLIENT_IP_CALLABLE = "apps.accounts.attempts.client_address"
 AXES_LOCKOUT_CALLABLE = "apps.accounts.attempts.too_many"
-# Somebody who mistook the field has typed a password as a name: names are in no log line, and no form is kept.
+# A visitor who mistook the field has typed a password as a name: names are in no log line, and no form is kept.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-# Failures are logged, and not each step that leads to one.
-LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
+# Failures, and not each step that leads to one.
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 
 # --- Language and time ---
 
@@ -113,10 +110,16 @@ LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "wisheasy" / "locale"]
 TIME_ZONE = "UTC"
 
+# --- Files and tables ---
+
+STATICFILES_DIRS = [BASE_DIR / "wisheasy" / "static"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
 # --- What pages may load ---
 
-# Nothing but what is named here. A host of somebody else's (a CDN, analytics) is added to the line of what it does. A
-# script or a style element in a template needs {% csp_nonce_attr %}; style attributes and onclick="…" do not work.
+# Nothing but what is named here. Another host (a CDN, analytics) is added to the line of what it does. A script or a
+# style element in a template needs {% csp_nonce_attr %}; style attributes and onclick="…" do not work. Pages of a
+# package that needs more get it from CSP_BY_PATH (docs/security.md).
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.NONCE],
@@ -130,6 +133,7 @@ SECURE_CSP = {
     # As default-src says already, but also where that one is opened.
     "object-src": [CSP.NONE],
 }
+CSP_BY_PATH = {}
 
 # The last line: stops with a sentence for each variable that is missing or wrong.
 env.seal()

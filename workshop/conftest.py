@@ -8,6 +8,7 @@ from workshop.tests.servers import EMBEDDED_MODES, Server, serve, started
 
 
 def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", r"error:::workshop\.")
     config.addinivalue_line("markers", "modes(*names): the modes that a test speaks of, where it is not all of them")
 
 

@@ -54,7 +54,7 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     origin = git("remote", "get-url", "origin", check=False)
     ci = ci or ("gitlab" if "gitlab" in origin else "github")
     refuse_if(ci not in CI, f"CI='{ci}' is wrong: expected {' or '.join(CI)}.")
-    known = dict(re.findall(r'\("(\w+)", (_\("\w+"\))\)', Path(OLD, "settings.py").read_text()))
+    known = dict(re.findall(r'\("(\w+)", (_\("\w+"\)|"[^"]+")\)', Path(OLD, "settings.py").read_text()))
     unknown = ",".join(set(languages) - set(known))
     refuse_if(unknown, f"LANGUAGES='{unknown}' is wrong: expected {' or '.join(known)}, with commas between them.")
     commit = update["find_commit"]("HEAD")

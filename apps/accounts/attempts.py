@@ -17,8 +17,8 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 
 from .models import User
 
-# So many failures from everywhere weigh as much as one from here. Somebody else's guesses from one address cannot lock
-# the owner of an account out, but many addresses together get no more than this many times the limit.
+# So many failures from everywhere weigh as much as one from here. Guesses from one address cannot lock the user out
+# elsewhere, but many addresses together get no more than this many times the limit.
 EVERYWHERE = 10
 
 

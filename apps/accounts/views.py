@@ -17,9 +17,7 @@ from .forms import SignUpForm
 
 
 class NextUrlMixin(RedirectURLMixin):
-    """Where to go afterwards: `next` if it is on this site and not one of these pages, else the first page."""
-
-    next_page = settings.LOGIN_REDIRECT_URL
+    """Where to go afterwards: `next` if it is on this site and not one of these pages, else as the settings say."""
 
     def get_redirect_url(self, request=None):
         address = super().get_redirect_url(request)
@@ -46,6 +44,7 @@ class SignOut(NextUrlMixin, LogoutView):
 
 @method_decorator([sensitive_post_parameters("password1", "password2"), never_cache], name="dispatch")
 class SignUp(UnprocessableFormMixin, NextUrlMixin, FormView):
+    next_page = settings.LOGIN_REDIRECT_URL
     form_class = SignUpForm
     template_name = "accounts/sign_up.html"
 

@@ -6,7 +6,7 @@
 from django.db.models.signals import post_delete, post_save
 from django.template.loader import render_to_string
 
-from kit.live.topics import publish, register
+from kit.live import publish, register
 
 from .models import Cheer, Wish
 

@@ -14,7 +14,7 @@ from django.utils.http import escape_leading_slashes, url_has_allowed_host_and_s
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from kit.live.changes import latest
+from kit.live import latest
 
 from .forms import WishForm
 from .live import TOPIC

@@ -1,4 +1,4 @@
-"""Where DEBUG is on: a Gunicorn that is started anew whenever Python code of the project changes.
+"""Where DEBUG is on: a Gunicorn that starts again whenever Python code of the project changes.
 
 Gunicorn's own reload knows the files that a worker has loaded, so it never looks again at one with a mistake in it,
 ends where the project can't be loaded at all, and does not read the settings again.
@@ -16,8 +16,7 @@ def serve_and_reload() -> None:
     family = socket.AF_INET6 if ":" in settings.BIND_ADDRESS else socket.AF_INET
     listener = socket.create_server((settings.BIND_ADDRESS, settings.PORT), family=family, backlog=2048)
     run_process(
-        settings.BASE_DIR / "apps",
-        settings.BASE_DIR / settings.SETTINGS_MODULE.partition(".")[0],
+        *(package.parent for package in settings.BASE_DIR.glob("*/__init__.py")),
         target=serve,
         args=(listener,),
         watch_filter=PythonFilter(),

@@ -1,11 +1,16 @@
 """`make app` adds an application that is whole, and whose tests go on passing when its model changes."""
 
+import gettext
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from kit import add_app
 from workshop.tests.copies import Clone
+from workshop.tests.servers import EMBEDDED_MODES, serve
 
 TEXT = r"(?=    text = models)"
 FIELDS = r'fields=\["text"'
@@ -39,11 +44,17 @@ def clone(tmp_path_factory):
     return clone
 
 
+def code_of(clone):
+    """The files that an owner edits when the model changes, none of them a test."""
+    files = sorted((clone.folder / "apps/orders").rglob("*.*"))
+    return [file for file in files if file.suffix in (".py", ".html") and not {"tests", "migrations"} & set(file.parts)]
+
+
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_its_tests_pass_whatever_its_columns_are(clone, changes):
     folder = clone.folder / "apps/orders"
-    before = {path: path.read_text() for path in folder.rglob("*.*") if path.suffix in (".py", ".html")}
-    code = [path for path in before if "tests" not in path.parts]
+    code = code_of(clone)
+    before = {path: path.read_text() for path in [*code, folder / "migrations/0001_initial.py"]}
     try:
         for old, new in changes:
             assert any(re.search(old, path.read_text()) for path in code), old
@@ -87,7 +98,11 @@ def test_its_tests_fail_when_the_page_is_broken(clone, file, old, new):
 
 
 def test_in_a_clone_of_one_language_it_has_no_catalogue_and_in_one_with_korean_it_has(clone, tmp_path):
-    assert (clone.folder / "apps/orders/locale/ko/LC_MESSAGES/django.mo").exists()
+    korean = gettext.translation("django", clone.folder / "apps/orders/locale", ["ko"])
+    texts = re.findall(r'translate "(.+?)"|\b_\("(.+?)"\)', "".join(map(Path.read_text, code_of(clone))))
+    # Its name and that of its things are the owner's to translate; "Sign in" is the project's.
+    untranslated = {text for pair in texts for text in pair if text and korean.gettext(text) == text}
+    assert untranslated == {"order", "orders", "Sign in"}
     english = Clone(tmp_path)
     settings = english.folder / "wisheasy/settings.py"
     settings.write_text(settings.read_text().replace(', ("ko", "한국어")', ""))
@@ -130,3 +145,28 @@ def test_a_refusal_is_one_sentence_and_nothing_is_made(clone):
 )
 def test_what_one_of_them_is_called_follows_from_the_name(name, one):
     assert add_app.singular(name) == one
+
+
+@pytest.mark.parametrize("mode", EMBEDDED_MODES)
+def test_what_is_added_and_deleted_appears_on_pages_that_are_open(clone, tmp_path, mode):
+    with serve(mode, tmp_path, root=clone.folder) as server, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        reader, writer = (chromium.new_context(base_url=server.url).new_page() for _ in range(2))
+        reader.goto("/orders/")
+        transport = "websocket" if mode == "asgi" else "polling"
+        reader.wait_for_selector(f'[data-live-status][data-status="{transport}"]')
+        writer.goto("/accounts/sign-up?next=/orders/")
+        writer.fill("[name=username]", "mina")
+        for field in ("password1", "password2"):
+            writer.fill(f"[name={field}]", "a long enough passphrase")
+        writer.click("main button")
+        writer.fill("[name=text]", "a <b>dog</b>")
+        writer.click(".compose button")
+        reader.wait_for_selector("li.item")
+        assert reader.inner_text("li.item .text") == "a <b>dog</b>"
+        assert not reader.is_visible("[data-live-empty]")
+        assert not reader.is_visible("li.item button")
+        writer.click("li.item button")
+        reader.wait_for_selector("li.item", state="detached")
+        assert reader.is_visible("[data-live-empty]")
+        chromium.close()

@@ -1,4 +1,4 @@
-"""docs/choosing-a-mode.md gives figures as reasons: each is one that workshop/bench/results/latest.json or the code has."""
+"""docs/choosing-a-mode.md gives figures as reasons: each is in workshop/bench/results/latest.json or in the code."""
 
 import json
 import re

@@ -230,7 +230,7 @@ WARNINGS = {
         "may take 2688 MB, and there are 2048",
     ),
     "redirect-for-ever": (
-        set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES names nobody",
+        set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES is empty",
     ),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from .test_env_example import variables
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
-        *(path for folder in ("docs", "kit", "deploy") for path in ROOT.glob(f"{folder}/**/*.md")),
+        *(path for folder in ("docs", "kit", "nginx", "docker", "deploy") for path in ROOT.glob(f"{folder}/**/*.md")),
         ROOT / "workshop/README.md",
         *ROOT.glob("workshop/bench/results/*.md"),
     ]
@@ -57,14 +57,20 @@ def read_by_commands():
     ]
     paths += [*ROOT.glob(".github/**/*.yml"), *ROOT.glob(".gitlab-ci.yml")]
     text = "".join(path.read_text() for path in paths if path.is_file())
-    read = r"\$[({]?(?:if \$[({]|call given,)?([A-Z][A-Z_]+)|environ(?:\.get\(|\[)\"([A-Z_]+)\"|(?:vars|secrets)\.([A-Z_]+)"
+    read = (
+        r"\$[({]?(?:if \$[({]|call given,)?([A-Z][A-Z_]+)"
+        r"|environ(?:\.get\(|\[)\"([A-Z_]+)\"|(?:vars|secrets)\.([A-Z_]+)"
+    )
     return {name for found in re.findall(read, text) for name in found if name}
 
 
-# Variables, settings and SQL that are there as examples, methods of HTTP, places to fill in, and what was renamed.
+# Variables, settings of packages and SQL that are there as examples, methods of HTTP, places to fill in, and what was
+# renamed.
 IN_CAPITALS = {
-    "SHOP_NAME", "STRIPE_KEY", "TOPIC", "SET", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD",
-    "FAILED", "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
+    "SHOP_NAME", "STRIPE_KEY", "WSGI", "ASGI", "SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF",
+    "WAGTAIL_GRAVATAR_PROVIDER_URL", "WAGTAIL_ENABLE_UPDATE_CHECK", "KEEP", "OLD_SLOT", "TOPIC", "SET",
+    "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD", "FAILED",
+    "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
 }  # fmt: skip
 # These pages add variables of their own.
 NOT_RECIPES = [name for name in TEXTS if not name.startswith(("docs/recipes/", "deploy/"))]

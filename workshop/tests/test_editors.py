@@ -29,7 +29,7 @@ def test_vs_code_takes_the_interpreter_the_tools_and_the_test_runner_of_the_proj
 
 
 def test_vs_code_starts_what_is_there():
-    tasks = {task["label"]: task["command"] for task in read(".vscode/tasks.json")["tasks"]}
+    tasks = {task["label"]: task["command"].split()[0] for task in read(".vscode/tasks.json")["tasks"]}
     for configuration in read(".vscode/launch.json")["configurations"]:
         assert os.access(ROOT / tasks[configuration["preLaunchTask"]], os.X_OK)
         subprocess.run([sys.executable, "-c", f"import {configuration['module']}"], check=True)
@@ -38,7 +38,7 @@ def test_vs_code_starts_what_is_there():
 def test_the_container_is_of_the_python_of_the_project_and_has_the_same_extensions():
     container = read(".devcontainer/devcontainer.json")
     assert container["image"].endswith(f":{(ROOT / '.python-version').read_text().strip()}")
-    assert os.access(ROOT / container["postCreateCommand"], os.X_OK)
+    assert os.access(ROOT / container["postCreateCommand"].split()[0], os.X_OK)
     extensions = read(".vscode/extensions.json")["recommendations"]
     assert container["customizations"]["vscode"]["extensions"] == extensions
 

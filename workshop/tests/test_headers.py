@@ -26,18 +26,15 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 SIGNED_IN = [
-    "/",  # only with wishes
+    "/probe/",
     "/admin/",
-    "/admin/wishes/wish/",  # only with wishes
-    "/admin/wishes/wish/add/",  # only with wishes
+    "/admin/auth/group/",
+    "/admin/auth/group/add/",
     "/admin/accounts/user/",
     "/admin/accounts/user/1/change/",
     "/admin/accounts/user/1/password/",
 ]
-WITH_NONCE = [
-    "/",  # only with wishes
-    "/admin/login/",
-]
+WITH_NONCE = ["/probe/", "/admin/login/"]
 WITHOUT_NONCE = ["/accounts/sign-in", "/accounts/sign-up", "/nothing-here"]
 
 
@@ -65,6 +62,11 @@ def assert_closed(response):
 
 
 @pytest.fixture(scope="module")
+def server(notes_server):
+    return notes_server
+
+
+@pytest.fixture(scope="module")
 def staff(server):
     with server.member() as member:
         database = sqlite3.connect(server.log.parent / "db.sqlite3", timeout=10)
@@ -73,7 +75,6 @@ def staff(server):
                 "UPDATE accounts_user SET is_staff = 1, is_superuser = 1 WHERE username = ?", (member.name,)
             )
         database.close()
-        member.wish("seen in the admin")  # only with wishes
         yield member.client
 
 
@@ -108,8 +109,8 @@ def test_a_request_that_is_refused_is_answered_with_the_same_headers(server):
         assert_closed(answer)
 
 
-def test_what_is_polled_has_a_policy_but_no_list_of_abilities(notes_server):
-    response = httpx.get(f"{notes_server.url}/live/notes/changes?after=0")
+def test_what_is_polled_has_a_policy_but_no_list_of_abilities(server):
+    response = httpx.get(f"{server.url}/live/notes/changes?after=0")
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Permissions-Policy" not in response.headers

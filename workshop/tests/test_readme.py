@@ -6,7 +6,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def targets():
-    return " ".join(re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)).split()
+    text = "".join(path.read_text() for path in [ROOT / "Makefile", *ROOT.glob("*.mk")])
+    return " ".join(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)).split()
 
 
 def test_every_command_of_the_makefile_is_in_the_table():

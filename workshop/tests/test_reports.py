@@ -8,7 +8,7 @@ import pytest
 
 from workshop.tests.servers import ROOT
 
-START = "import httpx\n\nfrom tests.servers import serve\n\n\n"
+START = "import httpx\n\nfrom workshop.tests.servers import serve\n\n\n"
 CASES = {
     "a-fixture": "def test_one(server):\n    httpx.get(f'{server.url}/where-nothing-is')\n    assert False\n",
     "a-server-of-its-own": (
@@ -20,8 +20,9 @@ CASES = {
 
 def run_pytest(folder, test):
     (folder / "test_file.py").write_text(START + test)
+    plugins = ["-p", "conftest", "-p", "workshop.conftest"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "conftest", "-c", ROOT / "pyproject.toml", folder / "test_file.py"],
+        [sys.executable, "-m", "pytest", *plugins, "-c", ROOT / "pyproject.toml", folder / "test_file.py"],
         cwd=ROOT, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""docs/security.md: each line of its lists is held by a test, named here."""
+"""docs/security.md: each sentence of its lists is held by a test, named here."""
 
 import ast
 import re
@@ -9,13 +9,14 @@ from workshop.tests.servers import ROOT
 
 SECTIONS = (ROOT / "docs/security.md").read_text().split("\n## ")
 LEFT_TO_YOU = "What is left to you"
-LINES = [
-    " ".join(line.split())
+SENTENCES = [
+    sentence
     for section in SECTIONS
     if not section.startswith(LEFT_TO_YOU)
     for line in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
+    for sentence in re.split(r"(?<=\.) (?=[A-Z])", " ".join(line.split()))
 ]
-# How each line begins, and the test, in workshop/tests where its path has no folder.
+# How each begins, and the test, in workshop/tests where its path has no folder.
 HELD = {
     "Nginx overwrites or drops": "stack/test_attacks.py::test_a_forged_header_changes_nothing",
     "Only proxies in": "test_proxies.py::test_the_last_address_that_no_trusted_proxy_has_is_the_visitors",
@@ -42,9 +43,9 @@ HELD = {
     "An account takes": "apps/accounts/tests/test_attempts.py::"
     "test_many_addresses_together_get_no_more_than_so_many_guesses",
     "Guesses from elsewhere": "apps/accounts/tests/test_attempts.py::"
-    "test_neither_the_owner_elsewhere_nor_other_accounts_are_locked_out",
-    "A wrong password": "apps/accounts/tests/test_attempts.py::test_a_name_that_nobody_has_is_answered_alike",
-    "Weak passwords": "apps/accounts/tests/test_sign_up.py::test_a_weak_password_is_refused",
+    "test_neither_the_user_elsewhere_nor_other_accounts_are_locked_out",
+    "A wrong password": "apps/accounts/tests/test_attempts.py::test_an_unknown_name_gets_the_same_answers",
+    "Weak passwords": "apps/accounts/tests/test_accounts.py::test_a_weak_password_is_refused",
     "Signing in starts": "stack/test_forgeries.py::test_signing_in_gives_another_session_and_another_token",
     "A session that": "stack/test_forgeries.py::test_a_session_that_somebody_else_has_chosen_is_not_taken_over",
     "Signing out ends": "stack/test_forgeries.py::test_a_session_ends_for_good_when_its_owner_signs_out",
@@ -71,7 +72,8 @@ HELD = {
     "test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities",
     "Secrets are generated": "test_docker_scripts.py::"
     "test_configure_makes_an_env_file_and_a_folder_of_secrets_that_only_the_owner_reads",
-    "A container has the secrets": "test_compose.py::test_a_service_has_the_secrets_that_it_needs_and_no_others",
+    "A container has the secrets": "test_compose.py::"
+    "test_a_service_of_the_template_has_the_secrets_that_it_needs_and_no_others",
     "No secret is in an": "stack/test_containers.py::test_docker_tells_no_secret",
     "Logs contain": "logs/test_lines.py::test_no_secret_is_written",
     "No client can forge": "logs/test_lines.py::"
@@ -92,14 +94,14 @@ HELD = {
 }
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_line_is_held_by_a_test(line):
-    (place,) = {place for begin, place in HELD.items() if line.startswith(begin)}
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_is_held_by_a_test(sentence):
+    (place,) = {place for begin, place in HELD.items() if sentence.startswith(begin)}
     path, name = place.split("::")
     file = ROOT / path if path.startswith("apps/") else ROOT / "workshop/tests" / path
     tests = [node.name for node in ast.parse(file.read_text()).body if hasattr(node, "name")]
     assert name in tests
 
 
-def test_no_test_is_named_for_a_line_that_is_gone():
-    assert [begin for begin in HELD if not any(line.startswith(begin) for line in LINES)] == []
+def test_no_test_is_named_for_a_sentence_that_is_gone():
+    assert [begin for begin in HELD if not any(each.startswith(begin) for each in SENTENCES)] == []

@@ -17,7 +17,7 @@ from .conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 
 SIGN_UP, SIGN_IN, SIGN_OUT = (reverse(f"accounts:{name}") for name in ("sign_up", "sign_in", "sign_out"))
-FIRST_PAGE = resolve_url(settings.LOGIN_REDIRECT_URL)
+FIRST_PAGE, LAST_PAGE = resolve_url(settings.LOGIN_REDIRECT_URL), resolve_url(settings.LOGOUT_REDIRECT_URL)
 # Addresses that `next` must not lead to: other sites, other schemes, and the account pages themselves.
 UNSAFE = [
     "https://evil.example/",
@@ -115,7 +115,7 @@ def test_an_inactive_user_is_refused_like_an_unknown_one(client, user):
 
 def test_a_user_signs_out(owner):
     response = owner.client.post(SIGN_OUT)
-    assert (response.status_code, response["Location"]) == (302, resolve_url(settings.LOGOUT_REDIRECT_URL))
+    assert (response.status_code, response["Location"]) == (302, LAST_PAGE)
     assert get_user(owner.client).is_anonymous
 
 
@@ -138,9 +138,10 @@ def test_next_leads_to_this_site_and_to_no_other(client, user, form):
             return sign_up(client, f"new-{number}", next=address)
         return sign_in(client, next=address) if form == "sign in" else client.post(SIGN_OUT, {"next": address})
 
+    default = LAST_PAGE if form == "sign out" else FIRST_PAGE
     for number, address in enumerate(["/?page=2", *UNSAFE]):
         client.logout()
-        assert send(number, address)["Location"] == (address if number == 0 else FIRST_PAGE), address
+        assert send(number, address)["Location"] == (address if number == 0 else default), address
 
 
 def test_next_survives_a_mistake_and_the_way_to_sign_in(client):

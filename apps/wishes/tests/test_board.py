@@ -5,7 +5,7 @@ from pytest_django.asserts import assertContains, assertNotContains
 
 from apps.wishes import views
 from apps.wishes.models import Cheer, Wish
-from kit.live.changes import latest
+from kit.live import latest
 
 
 def texts(response):

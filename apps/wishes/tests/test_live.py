@@ -5,7 +5,7 @@ from django.db import transaction
 
 from apps.wishes import live
 from apps.wishes.models import Cheer, Wish
-from kit.live import changes
+from kit.live import latest
 from kit.live.models import Change
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def published(cast, wish):
     """The keys published since the wish and its cast were made."""
-    before = int(changes.latest("wishes"))
+    before = int(latest("wishes"))
 
     def keys():
         rows = Change.objects.filter(topic="wishes", position__gt=before)
@@ -81,7 +81,7 @@ def test_a_deleted_user_takes_wishes_and_cheers_along_and_both_are_published(cas
     theirs = Wish.objects.create(owner=cast.member.user, text="theirs")
     Cheer.objects.create(wish=wish, user=cast.member.user)
     Cheer.objects.create(wish=theirs, user=cast.owner.user)
-    before = int(changes.latest("wishes"))
+    before = int(latest("wishes"))
     keys = {str(wish.pk), str(theirs.pk)}
     cast.member.user.delete()
     rows = Change.objects.filter(topic="wishes", position__gt=before)

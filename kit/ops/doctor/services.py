@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from contextlib import contextmanager
 
 import redis
 from channels.layers import get_channel_layer
@@ -14,15 +14,16 @@ from django.db.migrations.executor import MigrationExecutor
 from kit.ops import health
 from kit.ops.checks import RESERVED_CONNECTIONS
 
-from .findings import Finding, broken, ok, warning
+from . import broken, ok, warning
 
 # Share of a budget above which there is little left.
 NEARLY_USED_UP = 0.9
 # Seconds for a message to go through Redis.
 PUSHED_WITHIN = 5
+LATE = "A change reaches open pages some seconds later, by polling: pushes go through Redis."
 
 
-def check_settings() -> Iterator[Finding]:
+def check_settings():
     """Django's system checks, its own and ours."""
     messages = [
         message
@@ -39,27 +40,30 @@ def check_settings() -> Iterator[Finding]:
         yield ok("Django's system checks find nothing")
 
 
-def check_database() -> Iterator[Finding]:
-    connection = _connection()
-    try:
-        connection.ensure_connection()
-    except DatabaseError as error:
-        yield _no_database(str(error).strip())
-    else:
-        yield ok(f"{connection.display_name} answers")
-    finally:
-        connection.close()
-
-
+@contextmanager
 def _connection():
     """One of its own, outside any pool: a pool that can't connect keeps a process from ending."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
     connection.settings_dict["OPTIONS"].pop("pool", None)
-    return connection
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
-def _no_database(error: str) -> Finding:
+def check_database():
+    try:
+        with _connection() as connection:
+            connection.ensure_connection()
+            yield ok(f"{connection.display_name} answers")
+    except DatabaseError as error:
+        yield _no_database(str(error).strip())
+
+
+def _no_database(error):
     why = "Without the database every page is answered 500 or 503."
+    # libpq puts the attempts before the reason.
+    reason = error.splitlines()[-1].strip()
     if "password authentication failed" in error:
         return broken(
             "PostgreSQL refuses the password that the servers have.",
@@ -67,34 +71,24 @@ def _no_database(error: str) -> Finding:
             f"Put the old password back into secrets/, or give PostgreSQL the new one: {_psql('\\password')}",
         )
     if "does not exist" in error:
-        return broken(
-            f"PostgreSQL says: {_last(error)}", why, "Restore a backup (make restore FILE=…), or run make release."
-        )
+        return broken(f"PostgreSQL says: {reason}", why, "Restore a backup (make restore FILE=…), or run make release.")
     if "too many clients" in error or "remaining connection slots" in error:
         return broken(
             "PostgreSQL has no connection left.",
-            f"{why} Somebody uses more than DATABASE_MAX_CONNECTIONS={settings.DATABASE_MAX_CONNECTIONS} allows for.",
+            f"{why} More are open than DATABASE_MAX_CONNECTIONS={settings.DATABASE_MAX_CONNECTIONS} allows for.",
             _whose_connections(),
         )
-    return broken(
-        f"The database does not answer: {_last(error)}",
-        why,
-        "docker compose up --detach --wait postgres; where it is elsewhere, correct secrets/database_url",
-    )
+    start = "docker compose up --detach --wait postgres; where it is elsewhere, correct secrets/database_url"
+    return broken(f"The database does not answer: {reason}", why, start)
 
 
-def _psql(command: str) -> str:
+def _psql(command):
     return f"docker compose exec postgres psql --username {settings.DATABASES['default']['USER']} --command '{command}'"
 
 
-def _whose_connections() -> str:
+def _whose_connections():
     counted = "SELECT application_name, client_addr, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3"
     return f"See whose they are: {_psql(counted)}"
-
-
-def _last(error: str) -> str:
-    """The last line: libpq puts the attempts before the reason."""
-    return error.splitlines()[-1].strip()
 
 
 # The least of what the server, this role and this database allow, and how many of those are open: a provider's plan may
@@ -110,77 +104,61 @@ ORDER BY 1 LIMIT 1
 """
 
 
-def check_connections() -> Iterator[Finding]:
+def check_connections():
     """What the servers may open, and what is open, against what PostgreSQL gives."""
-    connection = _connection()
-    if connection.vendor != "postgresql":
-        return
-    try:
+    with _connection() as connection:
+        if connection.vendor != "postgresql":
+            return
         with connection.cursor() as cursor:
             cursor.execute(LIMIT_OF_CONNECTIONS)
             most, used = cursor.fetchone()
-    finally:
-        connection.close()
-    needed = settings.DATABASE_CONNECTIONS + RESERVED_CONNECTIONS
+    servers, reckoned = settings.DATABASE_CONNECTIONS, settings.DATABASE_MAX_CONNECTIONS
     # Whether it is over DATABASE_MAX_CONNECTIONS, the system checks say.
-    if most < needed <= settings.DATABASE_MAX_CONNECTIONS:
+    if most < servers + RESERVED_CONNECTIONS <= reckoned:
         yield broken(
-            f"PostgreSQL gives {most} connections, not DATABASE_MAX_CONNECTIONS={settings.DATABASE_MAX_CONNECTIONS}; "
-            f"the servers may open {settings.DATABASE_CONNECTIONS}.",
+            f"PostgreSQL gives {most} connections, not DATABASE_MAX_CONNECTIONS={reckoned}; the servers may open "
+            f"{servers}.",
             "Under load, requests are answered 500: too many clients already.",
             "docker compose up --detach --wait postgres; of a database elsewhere, correct the number in .env",
         )
     elif used > most * NEARLY_USED_UP:
-        yield warning(
-            f"{used} of PostgreSQL's {most} connections are open.",
-            "When none is left, requests are answered 500.",
-            _whose_connections(),
-        )
+        what = f"{used} of PostgreSQL's {most} connections are open."
+        yield warning(what, "When none is left, requests are answered 500.", _whose_connections())
     else:
-        yield ok(f"{used} of {most} are open, the servers open {settings.DATABASE_CONNECTIONS} at most")
+        yield ok(f"{used} of {most} are open, the servers open {servers} at most")
 
 
-def check_migrations() -> Iterator[Finding]:
-    connection = _connection()
-    try:
+def check_migrations():
+    with _connection() as connection:
         executor = MigrationExecutor(connection)
         left = [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-    finally:
-        connection.close()
     if left:
-        yield broken(
-            f"Migrations are not applied: {', '.join(left[:5])}{', …' if len(left) > 5 else ''}.",
-            "Pages that need what they make are answered 500.",
-            "docker compose run --rm migrate",
-        )
+        what = f"Migrations are not applied: {', '.join(left[:5])}{', …' if len(left) > 5 else ''}."
+        yield broken(what, "Pages that need what they make are answered 500.", "docker compose run --rm migrate")
     else:
         yield ok("all are applied")
 
 
-def check_redis() -> Iterator[Finding]:
+def check_redis():
     if not settings.REDIS_URL:
         return
-    why = "A change reaches open pages some seconds later, by polling: pushes go through Redis."
     try:
         with health.redis_client() as client:
             client.ping()
-            memory = _redis_memory(client)
+            used, most = _redis_memory(client)
     except redis.AuthenticationError:
         yield broken(
             "Redis refuses the name or the password that the servers have.",
-            why,
+            LATE,
             "Make redis_url and redis_password in secrets/ agree, then docker compose restart redis, then make release",
         )
     except redis.RedisError as error:
-        yield broken(
-            f"Redis does not answer: {error}",
-            why,
-            "docker compose up --detach --wait redis; where it is elsewhere, correct secrets/redis_url",
-        )
+        start = "docker compose up --detach --wait redis; where it is elsewhere, correct secrets/redis_url"
+        yield broken(f"Redis does not answer: {error}", LATE, start)
     else:
-        if memory and memory[0] > memory[1] * NEARLY_USED_UP:
+        if used > most * NEARLY_USED_UP:
             yield warning(
-                f"Redis holds {memory[0] >> 20} MB of the {memory[1] >> 20} that it may.",
+                f"Redis holds {used >> 20} MB of the {most >> 20} that it may.",
                 "It throws away what it has no room for.",
                 "Raise REDIS_MAXMEMORY in .env, and REDIS_MEMORY with it, then docker compose up --detach --wait redis",
             )
@@ -188,36 +166,29 @@ def check_redis() -> Iterator[Finding]:
             yield ok("Redis answers")
 
 
-def _redis_memory(client) -> tuple[int, int] | None:
-    """Bytes used and the most that may be, where the user of REDIS_URL may know and there is a limit."""
+def _redis_memory(client):
+    """Bytes used and the most that may be; none, where the user of REDIS_URL may not know, or there is no limit."""
     try:
         info = client.info("memory")
     except redis.ResponseError:
-        return None
-    return (info["used_memory"], info["maxmemory"]) if info.get("maxmemory") else None
+        return 0, 0
+    return (info["used_memory"], info["maxmemory"]) if info.get("maxmemory") else (0, 0)
 
 
-def check_push() -> Iterator[Finding]:
+def check_push():
     """A message from one member of a group to another, through the channel layer."""
     if not settings.REDIS_URL:
         return
     try:
         asyncio.run(_push())
-    except TimeoutError:
-        reason = f"it did not arrive within {PUSHED_WITHIN} s"
-    except (OSError, redis.RedisError) as error:
-        reason = str(error)
-    else:
         yield ok("a message goes through Redis to another process")
-        return
-    yield broken(
-        f"Redis answers, but passes no message on: {reason}.",
-        "A change reaches open pages some seconds later, by polling.",
-        "docker compose restart redis",
-    )
+    except (OSError, redis.RedisError) as error:
+        # A TimeoutError has no text.
+        reason = str(error) or f"it did not arrive within {PUSHED_WITHIN} s"
+        yield broken(f"Redis answers, but passes no message on: {reason}.", LATE, "docker compose restart redis")
 
 
-async def _push() -> None:
+async def _push():
     layer = get_channel_layer()
     group = f"doctor-{secrets.token_hex(8)}"
     channel = await layer.new_channel()

@@ -1,16 +1,15 @@
 """What serves, asked from inside of the slot that serves: its servers, and through Nginx what a visitor asks for."""
 
 import json
-from collections.abc import Callable, Iterator
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from kit.ops import health
 from kit.ops.visitor import PORTS, Visitor, Wrong
 
+from . import broken, ok, warning
 from .certificate import certificate
-from .findings import Finding, broken, ok, warning
 
 NGINX = "nginx"
 PORT_OF_SERVERS = 8000
@@ -18,148 +17,131 @@ PORT_OF_SERVERS = 8000
 PATIENCE = 5
 # A certificate is renewed when it has about a month.
 DAYS_LEFT = 14
-INSTEAD_OF_THE_SITE = "Browsers show a warning instead of the site."
+# The reasons why Django has to see each as it is.
+SEEN = {
+    "scheme": "Redirects, secure cookies and the check of a form's origin follow from the scheme.",
+    "host": "Links, redirects and the check of a form's origin follow from the host.",
+    "client": "Limits and logs that go by the address take all visitors for one, or believe what a client claims.",
+}
 
 
-def check_servers() -> Iterator[Finding]:
+def check_servers():
     """Each server directly, without Nginx."""
     for service in settings.SERVICES:
         name = f"{service}-{settings.SLOT}"
-        server = Visitor(name, PORT_OF_SERVERS, tls=False, timeout=PATIENCE)
         try:
-            status = server.ask(health.LIVE).status
+            status = Visitor(name, PORT_OF_SERVERS, tls=False, timeout=PATIENCE).ask(health.LIVE).status
         except Wrong as error:
             yield broken(
                 f"The server {name} hangs, or is gone: {error}",
-                "Nginx has nobody to send its visitors to: they wait, and then get 502 or 504.",
+                "Nginx has no server to send its visitors to: they wait, and then get 502 or 504.",
                 f"docker compose restart {name}; its last lines may say why: docker compose logs --tail 50 {name}",
             )
             return
         if status != 200:
-            yield broken(
-                f"The server {name} answers {health.LIVE} with {status}.",
-                "It may not be this project that runs there.",
-                "make release",
-            )
+            what = f"The server {name} answers {health.LIVE} with {status}."
+            yield broken(what, "It may not be this project that runs there.", "make release")
             return
     yield ok(f"{' and '.join(settings.SERVICES)} of {settings.SLOT} answer")
 
 
-def check_nginx() -> Iterator[Finding]:
+def _ready(visitor):
+    """The answer for readiness with the proof that we know SECRET_KEY, and what it says; {} where it is no JSON."""
+    answer = visitor.ask(health.READY, **{health.PROOF_HEADER: health.proof()})
+    try:
+        said = json.loads(answer.text)
+    except ValueError:
+        said = {}
+    return answer, said if isinstance(said, dict) else {}
+
+
+def check_nginx():
     """Through Nginx: is it this slot that answers, in this mode, and does Django see what was asked?"""
+    slot, mode = settings.SLOT, settings.SERVER_MODE
     try:
-        answer = Visitor(NGINX).ask(health.READY, **{health.PROOF_HEADER: health.proof()})
+        answer, said = _ready(Visitor(NGINX))
     except Wrong as error:
-        yield broken(
-            f"Nginx does not answer: {error}",
-            "Nobody reaches the site.",
-            "docker compose up --detach --wait nginx; if it does not start: docker compose logs --tail 20 nginx",
-        )
+        start = "docker compose up --detach --wait nginx; if it does not start: docker compose logs --tail 20 nginx"
+        yield broken(f"Nginx does not answer: {error}", "The site can't be reached.", start)
         return
-    try:
-        answered = json.loads(answer.text)
-        served = answered["slot"], answered["mode"]
-    except (ValueError, LookupError, TypeError):
-        yield broken(
-            f"Nginx answers {health.READY} with {answer.status}, and not with what the servers say.",
-            "It does not reach them: visitors get an error page.",
-            f"make up-{settings.SERVER_MODE}",
-        )
-        return
-    if served != (settings.SLOT, settings.SERVER_MODE):
-        yield broken(
-            f"Nginx sends visitors to {served[0]} in {served[1]} mode, and not to {settings.SLOT} in "
-            f"{settings.SERVER_MODE} mode.",
-            "What is served is not what .env says and was released last.",
-            f"make up-{settings.SERVER_MODE}",
-        )
-        return
-    wrong = list(_as_django_sees_it(answered.get("request"), answer.asked_from))
-    yield from wrong or [
-        ok(f"{settings.SLOT} in {settings.SERVER_MODE} mode; Django sees scheme, host and client as they are")
-    ]
+    if not {"slot", "mode"} <= said.keys():
+        what = f"Nginx answers {health.READY} with {answer.status}, and not with what the servers say."
+        yield broken(what, "It does not reach them: visitors get an error page.", f"make up-{mode}")
+    elif (said["slot"], said["mode"]) != (slot, mode):
+        what = f"Nginx sends visitors to {said['slot']} in {said['mode']} mode, and not to {slot} in {mode} mode."
+        yield broken(what, "What is served is not what .env says and was released last.", f"make up-{mode}")
+    elif wrong := list(_as_django_sees_it(said.get("request"), answer.asked_from)):
+        yield from wrong
+    else:
+        yield ok(f"{slot} in {mode} mode; Django sees scheme, host and client as they are")
 
 
-def _as_django_sees_it(request: dict | None, asked_from: str) -> Iterator[Finding]:
-    site = urlsplit(settings.SITE_URL)
+def _as_django_sees_it(request, asked_from):
     if request is None:
-        yield broken(
-            "The servers have another SECRET_KEY than this container.",
-            "It was changed after they had started: with the next restart everybody is signed out.",
-            "make release",
-        )
+        why = "It was changed after they had started: the next restart signs everybody out."
+        yield broken("The servers have another SECRET_KEY than this container.", why, "make release")
         return
-    expected = {"scheme": site.scheme, "host": site.netloc, "client": asked_from}
-    reasons = {
-        "scheme": "Redirects, secure cookies and the check of a form's origin follow from the scheme.",
-        "host": "Links, redirects and the check of a form's origin follow from the host.",
-        "client": "Limits and logs that go by the address take all visitors for one, or believe what a client claims.",
-    }
-    for name, value in expected.items():
+    site = urlsplit(settings.SITE_URL)
+    for name, value in {"scheme": site.scheme, "host": site.netloc, "client": asked_from}.items():
         if request[name] != value:
             yield broken(
                 f"Django sees {name}={request[name]}, where it is {value}.",
-                reasons[name],
-                "Have nginx/snippets/proxy.conf overwrite what it passes on, and servers believe nobody but Nginx; "
-                "then make release",
+                SEEN[name],
+                "Have nginx/snippets/proxy.conf overwrite what it passes on, and servers believe Nginx alone; then "
+                "make release",
             )
 
 
-def check_dependencies() -> Iterator[Finding]:
+def check_dependencies():
     """Can the servers that run use what can be used with the settings of now?"""
     for name, state in json.loads(Visitor(NGINX).ask(health.READY).text)["dependencies"].items():
         if state == "ok":
             yield ok(f"the servers reach {name}")
         else:
-            yield broken(
-                f"The servers that run can't use {name}: {state}.",
-                "With what .env and secrets/ say now it can be used: they were started with something else.",
-                "make release",
-            )
+            why = "With what .env and secrets/ say now it can be used: they were started with something else."
+            yield broken(f"The servers that run can't use {name}: {state}.", why, "make release")
 
 
-def check_page() -> Iterator[Finding]:
-    yield from _visit(
-        Visitor.check_page,
-        "Visitors see an error, or a page without its style and scripts.",
-        f"docker compose logs --tail 50 web-{settings.SLOT}; if only files are missing: make release",
-    )
+def check_page():
+    why = "Visitors see an error, or a page without its style and scripts."
+    logs = f"docker compose logs --tail 50 web-{settings.SLOT}; if only files are missing: make release"
+    return _visit(Visitor.check_page, why, logs)
 
 
-def check_csrf() -> Iterator[Finding]:
-    yield from _visit(
-        Visitor.check_csrf,
-        "Nobody can sign in, or post anything; or anybody can make a visitor post.",
-        "Set SITE_URL in .env to the address that visitors see, then make release",
-    )
+def check_csrf():
+    why = "Forms are refused, sign-in among them; or another site can make a visitor post."
+    return _visit(Visitor.check_csrf, why, "Set SITE_URL in .env to the address that visitors see, then make release")
 
 
-def check_websocket() -> Iterator[Finding]:
-    yield from _visit(
-        Visitor.check_live,
-        "Open pages learn of a change some seconds later, or Nginx sends /live/ where this mode has no server.",
-        f"make up-{settings.SERVER_MODE}",
-    )
+def check_websocket():
+    why = "Open pages learn of a change some seconds later, or Nginx sends /live/ where this mode has no server."
+    return _visit(Visitor.check_live, why, f"make up-{settings.SERVER_MODE}")
 
 
-def check_certificate() -> Iterator[Finding]:
-    for site in _public():
-        if site.scheme == "https":
-            yield _certificate_of(site)
+def _visit(check, why, fix):
+    try:
+        yield ok(check(Visitor(NGINX)))
+    except Wrong as error:
+        yield broken(str(error), why, fix)
 
 
-def _public() -> Iterator[SplitResult]:
+def _public():
     """The addresses of the site, but for names of this machine alone."""
     own = {host.strip("[]") for host in settings.LOOPBACK_HOSTS}
-    return (site for site in map(urlsplit, settings.SITE_URLS) if site.hostname not in own)
+    return [site for site in map(urlsplit, settings.SITE_URLS) if site.hostname not in own]
 
 
-def _certificate_of(site: SplitResult) -> Finding:
+def check_certificate():
+    return (_certificate_of(site) for site in _public() if site.scheme == "https")
+
+
+def _certificate_of(site):
     """The one that visitors are shown, or, where the public address can't be reached from here, Nginx's own."""
     addresses = [(site.hostname, site.port or 443)]
     if not settings.TRUSTED_PROXIES:
         addresses.append((NGINX, PORTS["https"]))
     look = "docker compose logs --tail 50 certificates says why it was not issued or renewed"
+    instead = "Without a good one, browsers show a warning instead of the site."
     for host, port in addresses:
         try:
             found = certificate(host, port, site.hostname, PATIENCE)
@@ -169,54 +151,41 @@ def _certificate_of(site: SplitResult) -> Finding:
     else:
         return broken(f"Nothing answers https for {site.netloc}: {reason}.", "Browsers show an error.", look)
     if found.fault:
-        return broken(f"The certificate of {site.netloc} {found.fault}.", INSTEAD_OF_THE_SITE, look)
+        return broken(f"The certificate of {site.netloc} {found.fault}.", instead, look)
     if found.distrust:
-        return broken(
-            f"No browser trusts the certificate of {site.netloc}: {found.distrust}.", INSTEAD_OF_THE_SITE, look
-        )
+        return broken(f"No browser trusts the certificate of {site.netloc}: {found.distrust}.", instead, look)
+    left = f"{site.netloc} is good for {found.days:.0f} more days"
     if found.days < DAYS_LEFT:
         return warning(
-            f"The certificate of {site.netloc} is good for {found.days:.0f} more days.",
+            f"The certificate of {left}.",
             "It should have been renewed by now; when it ends, browsers show a warning instead of the site.",
             look,
         )
-    return ok(f"that of {site.netloc} is good for {found.days:.0f} more days")
+    return ok(f"that of {left}")
 
 
-def check_public() -> Iterator[Finding]:
+def check_public():
     """Do the addresses of SITE_URL lead here?"""
-    for site in _public():
-        yield _leads_here(site)
+    return map(_leads_here, _public())
 
 
-def _leads_here(site: SplitResult) -> Finding:
-    tls = site.scheme == "https"
-    visitor = Visitor(site.hostname, site.port or (443 if tls else 80), tls=tls, site=site.geturl(), timeout=PATIENCE)
+def _leads_here(site):
+    url, tls = site.geturl(), site.scheme == "https"
+    visitor = Visitor(site.hostname, site.port or (443 if tls else 80), tls=tls, site=url, timeout=PATIENCE)
     try:
-        answer = visitor.ask(health.READY, **{health.PROOF_HEADER: health.proof()})
+        answer, said = _ready(visitor)
     except Wrong as error:
         return warning(
-            f"{site.geturl()} can't be reached from here: {error}",
+            f"{url} can't be reached from here: {error}",
             "Some networks let no machine reach itself by its public address. If visitors can't either, it is the name "
             "server, a firewall or a port.",
-            f"Try it from another machine: curl -i {site.geturl()}{health.READY}",
+            f"Try it from another machine: curl -i {url}{health.READY}",
         )
-    try:
-        # Only who knows SECRET_KEY takes the proof for one.
-        arrived = "request" in json.loads(answer.text)
-    except ValueError:
-        arrived = False
-    if arrived:
-        return ok(f"{site.geturl()} leads here")
+    # Only a server that knows SECRET_KEY takes the proof for one.
+    if "request" in said:
+        return ok(f"{url} leads here")
     return broken(
-        f"{site.geturl()} leads to another server, which answers {health.READY} with {answer.status}.",
+        f"{url} leads to another server, which answers {health.READY} with {answer.status}.",
         "Visitors get there what is not this site.",
         "Have the name server point to this machine, or correct SITE_URL in .env",
     )
-
-
-def _visit(check: Callable[[Visitor], str], why: str, mend: str) -> Iterator[Finding]:
-    try:
-        yield ok(check(Visitor(NGINX)))
-    except Wrong as error:
-        yield broken(str(error), why, mend)

@@ -1,7 +1,6 @@
 """How a hint leaves a process: from threads that work for an event loop, and from all others."""
 
 import asyncio
-import json
 import os
 import select
 import signal
@@ -12,7 +11,7 @@ from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 
 from kit.live import hints
-from kit.logs import Json, request_id
+from kit.logs import Clean, request_id
 
 from .conftest import listening, until
 
@@ -68,7 +67,7 @@ def test_a_hint_that_fails_is_logged_under_the_request_that_caused_it(monkeypatc
     monkeypatch.setattr(hints, "_group_send", group_send)
     as_a_worker(change)
     asyncio.run(until(lambda: caplog.records))
-    assert json.loads(Json().format(caplog.records[0]))["id"] == "the-request"
+    assert Clean().filter(caplog.records[0]).request_id == "the-request"
 
 
 def test_a_worker_does_not_wait_for_a_hint(sent, monkeypatch):

@@ -102,7 +102,7 @@ def test_the_doctor_names_an_expired_certificate(findings):
     (finding,) = findings("expired")
     assert finding.status == "broken"
     assert finding.what == "The certificate of www.example.com:1 has expired."
-    assert "certificates" in finding.mend
+    assert "certificates" in finding.fix
 
 
 def test_the_doctor_warns_of_one_that_is_about_to_expire(findings, folders, monkeypatch):

@@ -52,7 +52,7 @@ FOUND = {
         checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": LOCMEM, "PROCESSES": 2}, "ops.E007",
     ),
     "pool-and-kept": (
-        checks.check_kept_connections,
+        checks.check_pool,
         {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": 60, "OPTIONS": POOL}}},
         "ops.E008",
     ),
@@ -122,7 +122,7 @@ FINE = {
     "sessions-of-one-process": (
         checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": LOCMEM, "PROCESSES": 1},
     ),
-    "pool": (checks.check_kept_connections, {"DATABASES": {"default": {**POSTGRESQL, "OPTIONS": POOL}}}),
+    "pool": (checks.check_pool, {"DATABASES": {"default": {**POSTGRESQL, "OPTIONS": POOL}}}),
     "kept": (checks.check_kept_connections, {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": 60}}}),
     "any-proxy-in-the-stack": (
         checks.check_believed_proxies, {"SLOT": "blue", "FORWARDED_ALLOW_IPS": "*", "BIND_ADDRESS": "0.0.0.0"},

@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings
 
 from kit.ops import visitor
-from kit.ops.doctor import examine, visits
+from kit.ops.doctor import visits
+from kit.ops.management.commands.doctor import examine
 from kit.ops.visitor import Visitor, Wrong
 from kit.serving.modes import MODES
 
@@ -45,21 +46,21 @@ def test_without_a_topic_there_is_nothing_to_open(monkeypatch):
     assert Visitor("127.0.0.1", 1).check_live() == "no topic is registered"
 
 
-def test_the_edge_passes_when_it_is_this_version_that_answers(site):
-    (finding,) = visits.check_edge()
+def test_nginx_passes_when_it_is_this_version_that_answers(site):
+    (finding,) = visits.check_nginx()
     assert finding.status == "ok"
 
 
 def test_another_mode_than_was_released_is_named(site, server, monkeypatch):
     monkeypatch.setattr(settings, "SERVER_MODE", "hybrid")
-    (finding,) = visits.check_edge()
+    (finding,) = visits.check_nginx()
     assert finding.what == (f"Nginx sends visitors to None in {server.mode} mode, and not to None in hybrid mode.")
-    assert finding.mend == "make up-hybrid"
+    assert finding.fix == "make up-hybrid"
 
 
 def test_a_key_that_the_servers_do_not_have_is_named(site, monkeypatch):
     monkeypatch.setattr(settings, "SECRET_KEY", "another-key-" * 5)
-    (finding,) = visits.check_edge()
+    (finding,) = visits.check_nginx()
     assert finding.what == "The servers have another SECRET_KEY than this container."
 
 
@@ -99,7 +100,7 @@ def test_a_socket_that_does_not_open_is_named(site, monkeypatch):
 def test_where_nobody_listens_that_is_said(monkeypatch):
     monkeypatch.setattr(visits, "NGINX", "127.0.0.1")
     monkeypatch.setitem(visits.PORTS, "http", 1)
-    (finding,) = visits.check_edge()
+    (finding,) = visits.check_nginx()
     assert finding.what.startswith("Nginx does not answer: 127.0.0.1:1 gave no answer")
 
 

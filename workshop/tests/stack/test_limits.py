@@ -21,8 +21,6 @@ from workshop.tests.servers import PASSWORD, free_port
 DEFAULTS = dict.fromkeys(("LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS"), "")
 TIGHT = {"LIMIT_PAGES": "50", "LIMIT_LIVE": "2", "LIMIT_SIGN_IN": "0", "LIMIT_SIGN_UP": "0", "LIMIT_CONNECTIONS": "3"}
 
-RENDER = "from kit.ops.management.commands import render_nginx; print(*render_nginx.limits(), sep='\\n')"
-
 one_mode = pytest.mark.modes("asgi")
 
 
@@ -32,8 +30,8 @@ def another_nginx(stack, folder, limits, patience=None):
     slot, port = stack.slot(), free_port()
     name = f"{stack.project}-limits-{port}"
     variables = [argument for item in limits.items() for argument in ("--env", "=".join(item))]
-    shell = ["python", "manage.py", "shell", "--no-imports", "--verbosity", "0", "--command", RENDER]
-    rates = stack.compose("exec", "-T", *variables, f"web-{slot}", *shell).stdout
+    render = "cp -R nginx /tmp/$$ && python manage.py render_nginx /tmp/$$ && cat /tmp/$$/rendered/limits.conf"
+    rates = stack.compose("exec", "-T", *variables, f"web-{slot}", "sh", "-c", render).stdout
     replaced = {"rendered/limits.conf": f"{rates}set_real_ip_from 0.0.0.0/0;\n"}
     if patience:
         text = (stack.folder / "nginx/snippets/limits.conf").read_text()

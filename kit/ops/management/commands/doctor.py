@@ -2,8 +2,29 @@
 
 from django.core.management.base import BaseCommand
 
-from kit.ops.doctor import PARTS, examine
+from kit.ops.doctor import broken, services, visits
 
+# The name of each check, the check, and the checks that it rests on.
+PARTS = {
+    "services": {
+        "settings": (services.check_settings, ()),
+        "database": (services.check_database, ()),
+        "connections": (services.check_connections, ("database",)),
+        "migrations": (services.check_migrations, ("database",)),
+        "redis": (services.check_redis, ()),
+        "push": (services.check_push, ("redis",)),
+    },
+    "visits": {
+        "servers": (visits.check_servers, ()),
+        "nginx": (visits.check_nginx, ("servers",)),
+        "dependencies": (visits.check_dependencies, ("nginx", "database", "redis")),
+        "page": (visits.check_page, ("nginx", "database")),
+        "csrf": (visits.check_csrf, ("nginx", "page")),
+        "websocket": (visits.check_websocket, ("nginx", "database")),
+        "certificate": (visits.check_certificate, ("nginx",)),
+        "public": (visits.check_public, ("nginx",)),
+    },
+}
 # It is in no text.
 SEPARATOR = "\x1f"
 
@@ -11,7 +32,7 @@ SEPARATOR = "\x1f"
 class Command(BaseCommand):
     help = (
         "Examines the stack from inside, for docker/doctor: a line for each finding, its fields (check, status, what, "
-        "why, mend) separated by the character 1F, and at last a line `end`."
+        "why, fix) separated by the character 1F, and at last a line `end`."
     )
     requires_system_checks = []
 
@@ -21,7 +42,25 @@ class Command(BaseCommand):
 
     def handle(self, *, part, without, **options):
         for check, finding in examine(part, set(without)):
-            fields = (check, finding.status, finding.what, finding.why, finding.mend)
-            self.stdout.write(SEPARATOR.join(" ".join(field.split()) for field in fields))
+            self.stdout.write(SEPARATOR.join(" ".join(field.split()) for field in (check, *finding)))
             self.stdout.flush()
         self.stdout.write("end")
+
+
+def examine(part, without):
+    """The name of each check of `part`, and what it finds, as it does. `without`: what is known to be broken."""
+    out = set(without)
+    for name, (check, rests_on) in PARTS[part].items():
+        if out & {name, *rests_on}:
+            out.add(name)
+            continue
+        try:
+            for finding in check():
+                yield name, finding
+                if finding.status == "broken":
+                    out.add(name)
+        except Exception as error:
+            # Whatever it is, the other checks are to be made.
+            out.add(name)
+            unknown = "It is not known whether it works."
+            yield name, broken(f"This could not be examined: {error!r}", unknown, "make logs")

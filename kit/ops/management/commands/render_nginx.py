@@ -44,7 +44,7 @@ def block(head, lines):
 
 
 def upstreams():
-    """For the http block: who answers `pages` and who answers `live` in this mode, in this slot.
+    """For the http block: the servers that answer `pages` and `live` in this mode, in this slot.
 
     Each server is named three times: a read that a dying worker leaves unanswered is asked again, at first perhaps on
     another connection to that same worker. Where there is no server at all, it waits. Idle connections are Nginx's to
