@@ -164,7 +164,8 @@ def said(result):
 
 def assert_no_secret_is_said(host, result):
     secrets = [host.variables["DEPLOY_KEY"].splitlines()[1], host.variables["REGISTRY_PASSWORD"]]
-    secrets += [path.read_text().strip() for path in (host.folder / "secrets").iterdir() if path.stat().st_size > 1]
+    files = (path for path in (host.folder / "secrets").rglob("*") if path.is_file() and path.stat().st_size > 1)
+    secrets += [path.read_text().strip() for path in files]
     assert not [secret for secret in secrets if secret in said(result)]
 
 

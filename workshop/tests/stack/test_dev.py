@@ -41,7 +41,7 @@ def dev(tmp_path):
         )
     server.folder, server.process = folder, process
     try:
-        assert becomes(server, "/", "<footer", 240), server.log.read_text()[-6000:]
+        assert becomes(server, "/", "<body", 240), server.log.read_text()[-6000:]
         yield server
     finally:
         stop(process)
@@ -72,8 +72,8 @@ def test_what_is_edited_is_seen_through_nginx_and_ctrl_c_ends_it(dev, figures):
         path = dev.folder / name
         path.write_text(change(path.read_text()))
 
-    edit("wisheasy/templates/base.html", lambda text: text.replace("<footer", "<footer data-edited"))
-    assert becomes(dev, "/", "<footer data-edited")
+    edit("wisheasy/templates/bare.html", lambda text: text.replace("<body", "<body data-edited"))
+    assert becomes(dev, "/", "<body data-edited")
     edit("wisheasy/static/wisheasy/style.css", lambda text: f"{text}\n.edited {{ color: red }}\n")
     assert becomes(dev, "/static/wisheasy/style.css", ".edited")
     view = "lambda request: __import__('django.http').http.HttpResponse('just now')"

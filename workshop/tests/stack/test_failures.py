@@ -102,5 +102,5 @@ def test_with_nothing_behind_it_nginx_answers_a_page_that_says_so(stack):
         assert 'lang="ko"' in response.text
         assert "Retry-After" in response.headers
     finally:
-        stack.compose("start", *servers)
+        stack.compose("up", "--detach", "--no-deps", *servers)
     assert stack.seconds_until_ready() <= READY_WITHIN
