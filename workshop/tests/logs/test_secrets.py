@@ -5,7 +5,7 @@ import logging
 import sys
 
 import pytest
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.contrib.auth.tokens import default_token_generator
 from django.http import QueryDict
 from django.test import RequestFactory
@@ -84,7 +84,7 @@ def test_form_data_and_headers_of_django_are_hidden():
 
 
 def test_a_stored_password_and_a_link_to_set_a_new_one_are_hidden():
-    user = User(pk=1, username="u", password=make_password(SECRET))
+    user = User(pk=1, username="u", password=make_password(SECRET, hasher=PBKDF2PasswordHasher()))
     row = f"Failing row contains (1, {user.password}, null)"
     assert one_line(row) == f"Failing row contains (1, pbkdf2_sha256${HIDDEN}, null)"
     token = default_token_generator.make_token(user)
