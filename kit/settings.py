@@ -15,6 +15,7 @@ from kit.serving import modes, not_compared
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What the project writes when it runs without Docker: the SQLite file, collected static files, the secret key.
 VAR_DIR = BASE_DIR / "var"
+VAR_DIR.mkdir(exist_ok=True)
 
 # --- Environment ---
 
