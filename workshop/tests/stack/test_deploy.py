@@ -241,7 +241,7 @@ def test_what_nobody_sees_from_outside_is_taken_back(deployed, images, deploy):
     assert ("<!-- second -->" in page) == ("<!-- second -->" in httpx.get(f"{deployed.url}/probe/").text)
 
 
-def test_a_job_that_is_killed_does_not_stop_the_release_that_it_has_begun(deployed, images, load):
+def test_a_job_that_is_killed_does_not_stop_the_release_that_it_has_begun(deployed, checkout, images, load):
     before = deployed.serves()
     report = load.begin()
     with deployed.begin(images["first"]) as job:
@@ -254,7 +254,7 @@ def test_a_job_that_is_killed_does_not_stop_the_release_that_it_has_begun(deploy
         time.sleep(0.5)
     slot, makefile, _ = deployed.state()
     assert slot != before
-    assert makefile == (ROOT / "Makefile").read_text()
+    assert makefile == (checkout / "Makefile").read_text()
     assert report.failures == []
     load.wait_until_shown()
 
