@@ -56,10 +56,9 @@ SAID = [
     f"| memory of two workers | {memory('wsgi')} | {memory('asgi')} | {memory('hybrid')} |",
     f"| an idle WebSocket | | {PER_SOCKET}: 1 GB holds about {ROOM} | |",
     f"| a change to 1,000 open pages | | {HUB} | |",
-    *(
-        f"| {workers} | {query(f'wsgi{which}')} | {query(f'asgi{which}', 'async')} |"
-        for workers, which in ((1, "-1"), (2, ""), (4, "-4"))
-    ),
+    f"With one query per request and 1, 2 or 4 workers, `wsgi` answers {query('wsgi-1')}, {query('wsgi')} or "
+    f"{query('wsgi-4')} requests per second, `asgi` {query('asgi-1', 'async')}, {query('asgi', 'async')} or "
+    f"{query('asgi-4', 'async')}.",
     f"the factor of {times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} is not",
     f"are answered within {figure('asgi', 'upstream-1000', 'seconds'):.2f} s",
     f"{times(('stock', 'plain/async', 'cpu'), ('asgi', 'plain/async', 'cpu')):.1f} times the CPU for the async page",
