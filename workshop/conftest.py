@@ -27,7 +27,8 @@ def notes_server(request, tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session")
+# No longer than for a module: Playwright keeps an event loop on this thread, and asyncio's own tests want theirs there.
+@pytest.fixture(scope="module")
 def browser():
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not path and not os.environ.get("CI"):

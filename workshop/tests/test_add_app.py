@@ -2,11 +2,9 @@
 
 import gettext
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from kit import add_app
 from workshop.tests.copies import Clone
@@ -148,10 +146,9 @@ def test_what_one_of_them_is_called_follows_from_the_name(name, one):
 
 
 @pytest.mark.parametrize("mode", EMBEDDED_MODES)
-def test_what_is_added_and_deleted_appears_on_pages_that_are_open(clone, tmp_path, mode):
-    with serve(mode, tmp_path, root=clone.folder) as server, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        reader, writer = (chromium.new_context(base_url=server.url).new_page() for _ in range(2))
+def test_what_is_added_and_deleted_appears_on_pages_that_are_open(clone, browser, tmp_path, mode):
+    with serve(mode, tmp_path, root=clone.folder) as server:
+        reader, writer = (browser.new_context(base_url=server.url).new_page() for _ in range(2))
         reader.goto("/orders/")
         transport = "websocket" if mode == "asgi" else "polling"
         reader.wait_for_selector(f'[data-live-status][data-status="{transport}"]')
@@ -169,4 +166,3 @@ def test_what_is_added_and_deleted_appears_on_pages_that_are_open(clone, tmp_pat
         writer.click("li.item button")
         reader.wait_for_selector("li.item", state="detached")
         assert reader.is_visible("[data-live-empty]")
-        chromium.close()

@@ -92,6 +92,7 @@ def test_every_message_has_a_catalogue():
 
 def test_every_catalogue_is_known():
     found = {path.relative_to(ROOT) for path in ROOT.glob("[!.]*/**/django.po")}
+    found = {path for path in found if path.parts[0] != "var"}
     assert found == {catalogue(folder).relative_to(ROOT) for folder in [*FOLDERS, TEMPLATE]}
 
 
