@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ..test_commands import FOLLOWED
 from .conftest import BASE, Machine, eventually
 
 FOLDER = "/var/lib/postgresql"
@@ -370,7 +369,7 @@ def test_of_two_backups_at_once_the_second_waits_and_both_are_made(stack, held_t
 
 def test_a_restore_is_tried_beside_the_stack_as_the_manual_says(stack, tmp_path):
     manual = (stack.folder / "docs/operations.md").read_text()
-    block = re.search(rf"^### {FOLLOWED}\n.*?```sh\n(.*?)```", manual, re.MULTILINE | re.DOTALL)[1]
+    block = re.search(r"^### Trying a restore\n.*?```sh\n(.*?)```", manual, re.MULTILINE | re.DOTALL)[1]
     stack.sql("CREATE TABLE accounts_user (id int); INSERT INTO accounts_user VALUES (42)")
     folder = tmp_path / "project"
     shutil.copytree(stack.folder, folder)
