@@ -29,9 +29,10 @@ COPY apps apps
 # For any umask of the clone.
 RUN chmod -R a+rX . && python -m compileall -q .
 
-# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone.
+# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone,
+# which knows no other secret.
 FROM project AS static
-RUN SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
+RUN SETTINGS_STAND_INS=1 SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
 
 FROM project

@@ -11,8 +11,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 from django.conf import settings
 from gunicorn import glogging
 
-from kit import logs
+from kit import environment, logs
 from kit.serving import timeouts
+
+if os.environ.get(environment.STAND_INS_ALLOWED):
+    sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
 
 # Settings are first read here, before any worker is forked, and stop here when something in the environment is wrong.
 # Gunicorn wants a colon before the last part.

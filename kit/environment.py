@@ -14,6 +14,9 @@ from environs import Env
 REQUIRED = object()
 # Where a secret may lie, in a file named like its variable in lower case: in a container, and in the clone.
 SECRET_FOLDERS = (Path("/run/secrets/app"), Path(__file__).resolve().parent.parent / "secrets" / "app")
+# Set to 1 where the settings are read and nothing is served, as when the image is built or code is checked: a required
+# variable that is missing is no fault then. gunicorn.conf.py refuses to serve with it.
+STAND_INS_ALLOWED = "SETTINGS_STAND_INS"
 # What a required variable that could not be read is until seal(), so that the lines below it do not fail for it.
 STAND_INS = {"str": "", "int": 1, "float": 1.0, "bool": False, "list": [], "dict": {}, "json": {}}
 
@@ -51,6 +54,8 @@ class Environment(Env):
             text = self._get_value(name, "")
         except (OSError, UnicodeDecodeError) as error:
             return self._fault(f"{name} or {name}_FILE can't be read: {error}.", fallback)
+        if text == "" and default is REQUIRED and os.environ.get(STAND_INS_ALLOWED) == "1":
+            return fallback
         if text == "" and default is REQUIRED:
             return self._fault(f"{name} is missing: expected {expected}.", fallback)
         if text == "":

@@ -157,6 +157,21 @@ def test_settings_that_fail_before_their_end_name_the_fault_last(tmp_path):
     assert result.stderr.splitlines()[-1] == "SHOP_API is missing: expected an address."
 
 
+REQUIRED = 'STRIPE_KEY = env.read("str", "STRIPE_KEY", "a key", secret=True)'
+
+
+def test_where_nothing_is_served_a_value_may_be_missing_but_not_wrong(tmp_path):
+    variables = {**settings_with(tmp_path, REQUIRED), "SETTINGS_STAND_INS": "1"}
+    assert start("manage.py", "check", **variables).returncode == 0
+    assert start("manage.py", "check", **variables, PORT="x").stderr.startswith("PORT='x' is wrong")
+
+
+def test_nothing_is_served_with_values_that_may_be_missing(tmp_path):
+    result = start("-m", "kit.serving", **settings_with(tmp_path, REQUIRED), SETTINGS_STAND_INS="1")
+    assert result.returncode == 1
+    assert result.stderr.strip() == "SETTINGS_STAND_INS is set, which hides that values are missing: unset it to serve."
+
+
 def test_settings_without_their_last_line_stop_too(tmp_path, command):
     variables = settings_with(tmp_path, 'SHOP_API = env.read("str", "SHOP_API", "an address")', seal="")
     result = start(*command, **variables)
