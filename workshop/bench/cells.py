@@ -6,7 +6,7 @@ import sys
 import time
 from http.client import HTTPConnection, HTTPException
 
-from . import load, measure, processes
+from . import load, measure
 from .servers import Server
 from .workloads import SECONDS, Workload
 
@@ -94,7 +94,7 @@ def _converse(server: Server, task: dict, backends) -> tuple[measure.Watch, dict
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=processes.ROOT,
+        cwd=server.checkout,
         env={**server.variables, "WEB_CONCURRENCY": "1"},
         start_new_session=True,
     )

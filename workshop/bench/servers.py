@@ -21,6 +21,8 @@ class Server:
     port: int
     live_port: int
     variables: dict[str, str]
+    checkout: Path = processes.ROOT
+    """Where the project is that it serves."""
 
 
 @contextmanager

@@ -31,10 +31,16 @@ class Services:
     versions: dict[str, str]
 
 
+# What is measured is the servers in front, not this machine's disk.
+POSTGRES_SETTINGS = (f"max_connections={MAX_CONNECTIONS}", "fsync=off")
+
+
 @contextmanager
-def services(folder: Path) -> Iterator[Services]:
+def services(folder: Path, settings: tuple[str, ...] = POSTGRES_SETTINGS) -> Iterator[Services]:
+    """`settings` are those of a PostgreSQL that is started here."""
     with ExitStack() as stack:
-        admin = os.environ.get("DATABASE_URL") or stack.enter_context(_postgres(folder))
+        arguments = [word for setting in settings for word in ("-c", setting)]
+        admin = os.environ.get("DATABASE_URL") or stack.enter_context(_postgres(folder, arguments))
         address = stack.enter_context(_database(admin))
         redis_url = os.environ.get("REDIS_URL") or stack.enter_context(_redis(folder))
         with psycopg.connect(admin) as connection:
@@ -72,7 +78,7 @@ def _database(admin: str) -> Iterator[str]:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[str]:
+def _postgres(folder: Path, arguments: list[str]) -> Iterator[str]:
     port = processes.free_port()
     address = f"postgres://postgres@127.0.0.1:{port}/postgres"
     log = folder / "postgres.log"
@@ -86,12 +92,10 @@ def _postgres(folder: Path) -> Iterator[str]:
                 **options,
             )
             command = [str(initdb.with_name("postgres")), "-D", str(data / "db"), "-p", str(port), "-k", str(data)]
-            # What is measured is the servers in front, not this machine's disk.
-            command += ["-h", "127.0.0.1", "-c", f"max_connections={MAX_CONNECTIONS}", "-c", "fsync=off"]
+            command += ["-h", "127.0.0.1", *arguments]
             process = stack.enter_context(processes.running(command, log, stop_signal=2, **options))
         elif shutil.which("docker"):
             variables = ["-e", "POSTGRES_HOST_AUTH_METHOD=trust"]
-            arguments = ["-c", f"max_connections={MAX_CONNECTIONS}", "-c", "fsync=off"]
             process = stack.enter_context(_container("postgres:18", (port, 5432), log, variables, arguments))
         else:
             raise SystemExit(

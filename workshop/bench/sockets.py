@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import time
+from itertools import batched
 
 # Handshakes on their way at once: fewer than fit into a server's queue.
 BATCH = 100
@@ -18,16 +19,20 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 PATIENCE = 10
 
 
-def connect(port: int, path: str, count: int) -> tuple[dict[socket.socket, bytearray], int]:
-    """Sockets that are open, with what each has sent so far; and how many could not be had."""
-    request = (
+def handshake(port: int, path: str, cookie: str = "") -> bytes:
+    return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"{cookie and f'Cookie: {cookie}\r\n'}"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     ).encode()
+
+
+def connect(port: int, requests: list[bytes]) -> tuple[dict[socket.socket, bytearray], int]:
+    """Sockets that are open, with what each has sent so far; and how many could not be had."""
     opened, refused = {}, 0
-    while len(opened) + refused < count:
+    for some in batched(requests, BATCH):
         batch = []
-        for _ in range(min(BATCH, count - len(opened) - refused)):
+        for request in some:
             try:
                 batch.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
                 batch[-1].sendall(request)
@@ -72,8 +77,8 @@ def frame(opcode: int, payload: bytes) -> bytes:
 
 
 class Client:
-    def __init__(self, port: int, path: str, count: int):
-        self.sockets, self.refused = connect(port, path, count)
+    def __init__(self, port: int, requests: list[bytes]):
+        self.sockets, self.refused = connect(port, requests)
         self.lost = 0
         self.selector = selectors.DefaultSelector()
         for each, buffer in self.sockets.items():
@@ -145,7 +150,7 @@ def publisher():
 def main() -> None:
     task = json.loads(sys.argv[1])
     send = publisher() if task["kind"] == "hub" else None
-    client = Client(task["port"], task["path"], task["count"])
+    client = Client(task["port"], [handshake(task["port"], task["path"])] * task["count"])
     # The first message of each, and whatever else a server does after a handshake.
     client.hear(1)
     if task["kind"] != "idle":

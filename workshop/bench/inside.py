@@ -1,0 +1,21 @@
+"""The probe's addresses, and /inside: how much of what comes and goes with readers this process holds."""
+
+import asyncio
+import gc
+from collections import Counter
+
+from django.http import JsonResponse
+from django.urls import path
+
+from workshop.probe.urls import urlpatterns as probe
+
+COUNTED = ("Hub", "Reader", "WebSocket")
+
+
+async def inside(request):
+    gc.collect()
+    found = Counter(type(each).__name__ for each in gc.get_objects())
+    return JsonResponse({**{name: found[name] for name in COUNTED}, "tasks": len(asyncio.all_tasks())})
+
+
+urlpatterns = [path("inside", inside), *probe]
