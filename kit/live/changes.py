@@ -110,9 +110,9 @@ def moved(known: dict[str, int]) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT key, newest FROM (
-                SELECT key, CAST(value AS bigint) AS known, {horizon} AS horizon,
-                    coalesce((SELECT max(position) FROM live_change WHERE topic = key), 0) AS newest
+            SELECT name, newest FROM (
+                SELECT asked.key AS name, CAST(asked.value AS bigint) AS known, {horizon} AS horizon,
+                    coalesce((SELECT max(position) FROM live_change WHERE topic = asked.key), 0) AS newest
                 FROM {each} AS asked
             ) AS topics
             WHERE newest > known OR (newest < known AND horizon < known)
