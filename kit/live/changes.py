@@ -115,7 +115,7 @@ def moved(known: dict[str, int]) -> dict[str, int]:
                     coalesce((SELECT max(position) FROM live_change WHERE topic = asked.key), 0) AS newest
                 FROM {each} AS asked
             ) AS topics
-            WHERE newest > known OR (newest < known AND horizon < known)
+            WHERE newest <> known AND (newest > known OR horizon < known)
             """,  # noqa: S608  (nothing of it comes from outside)
             [json.dumps({**known, HORIZON: -1})],
         )
