@@ -1,5 +1,7 @@
 """For tests of pages whose models change, which send what the form of the page asks for; and of who follows a topic."""
 
+import warnings
+
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django import forms
@@ -51,7 +53,9 @@ async def _handshake(client: Client, topic: str) -> int:
         "headers": [(b"host", b"testserver"), (b"cookie", cookies.encode())],
         "extensions": {"websocket.http.response": {}},
     }
-    server = ApplicationCommunicator(import_string(settings.ASGI_APPLICATION), scope)
+    # Static files need not be collected.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        server = ApplicationCommunicator(import_string(settings.ASGI_APPLICATION), scope)
     await server.send_input({"type": "websocket.connect"})
     answer = await server.receive_output(5)
     await server.send_input({"type": "websocket.disconnect", "code": 1001})
