@@ -39,7 +39,10 @@ def _value(field: forms.Field) -> object:
 
 
 def live_statuses(client: Client, topic: str) -> dict[str, int]:
-    """What each transport of a live topic answers this client: 403 if it may not follow, else 200, a WebSocket 101."""
+    """What each transport of a live topic answers this client: 403 if it may not follow, else 200, a WebSocket 101.
+
+    The test is one of `pytest.mark.django_db(transaction=True)`: database_sync_to_async closes any other's connection.
+    """
     streams = {name: client.get(f"/live/{topic}/{name}").status_code for name in ("events", "changes")}
     return {"websocket": async_to_sync(_handshake)(client, topic), **streams}
 
