@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from workshop.lab import project_urls
 
-from . import views
+from . import consumers, views
 
 handler400, handler404 = project_urls.handler400, project_urls.handler404
 probe = [
@@ -19,4 +19,8 @@ urlpatterns = [
     path("probe/", include((probe, "probe"))),
     path("notes/", views.note, name="note"),
     *project_urls.urlpatterns,
+]
+websocket_urlpatterns = [
+    path("live/probe/own/<int:number>", consumers.Obedient.as_asgi()),
+    *project_urls.websocket_urlpatterns,
 ]
