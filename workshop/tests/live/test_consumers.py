@@ -267,7 +267,7 @@ async def test_a_client_that_does_not_read_is_closed_with_1013(nearby, monkeypat
         connection.connect(nearby.address)
         # Nobody takes what this client reads, and so it stops reading.
         async with connect_here(nearby.url, sock=connection, max_queue=1, max_size=None, close_timeout=0.1) as socket:
-            for text in ("much", "a little", "too much"):
+            for text in ["much"] * 5:
                 await socket.send(text)
             await asyncio.sleep(0.5)
             if reads_again:
