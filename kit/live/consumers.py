@@ -23,7 +23,7 @@ FAREWELL = timeouts.LIVE_CLOSE + 5
 GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
 # The code for each reason to be sent away.
-CODES = {audience.FORBIDDEN: 4403, audience.STOPPING: sockets.SERVICE_RESTART}
+CODES = {audience.FORBIDDEN: sockets.FORBIDDEN, audience.STOPPING: sockets.SERVICE_RESTART}
 
 
 def patterns() -> list[URLPattern]:
