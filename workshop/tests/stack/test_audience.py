@@ -1,4 +1,4 @@
-"""Who may follow a topic and who may not, asked through Nginx. The whole table: workshop/tests/live/test_audience.py."""
+"""Who may follow a topic and who may not, asked through Nginx. The whole table is in tests/live/test_audience.py."""
 
 import secrets
 
