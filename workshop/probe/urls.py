@@ -10,6 +10,7 @@ handler400, handler404 = project_urls.handler400, project_urls.handler404
 probe = [
     path("", views.page, name="page"),
     path("sign-in", views.sign_in, name="sign_in"),
+    path("self/<slug:step>", views.step, name="step"),
     path("<int:pk>/delete", views.delete, name="delete"),
     path("upload", views.upload, name="upload"),
     path("slow", views.slow, name="slow"),

@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 from kit.live import consumers, sockets
 from kit.serving import timeouts
 from kit.serving.worker import Worker
+from workshop.tests.followers import CUT_OFF_WITHIN, cookie, step
 from workshop.tests.servers import serve
 
 from .conftest import soon, until
@@ -58,10 +59,6 @@ def refused(server, path=PATH, **options):
     return refusal.value.response
 
 
-def cookie(member):
-    return {"Cookie": "; ".join(f"{name}={value}" for name, value in member.client.cookies.items())}
-
-
 def logged(server, text, times=1):
     """How often `text` is in the log, once it is there so often."""
     end = time.monotonic() + 5
@@ -72,7 +69,7 @@ def logged(server, text, times=1):
 
 @pushing
 def test_a_consumer_knows_its_visitor_and_what_the_address_says(server):
-    with server.poster() as member, opened(server, additional_headers=cookie(member)) as socket:
+    with server.poster() as member, opened(server, additional_headers={"Cookie": cookie(member)}) as socket:
         assert heard(socket) == {"number": 7, "user": member.name, "language": "en"}
 
 
@@ -88,6 +85,24 @@ def test_a_consumer_speaks_the_language_of_its_visitor_also_on_a_thread(server):
     with opened(server, additional_headers={"Accept-Language": "ko"}) as socket:
         assert heard(socket)["language"] == "ko"
         assert told(socket, "query")[0] == "ko"
+
+
+@pushing
+@pytest.mark.parametrize("what", ["sign-out", "deactivate", "change-password", "expire"])
+def test_a_consumer_is_closed_with_4403_when_its_session_ends(server, what):
+    with (
+        server.poster() as leaver,
+        server.poster() as other,
+        opened(server, additional_headers={"Cookie": cookie(leaver)}) as closed,
+        opened(server, additional_headers={"Cookie": cookie(other)}) as open_,
+        opened(server) as anonymous,
+    ):
+        step(leaver, what)
+        assert close_code(closed, CUT_OFF_WITHIN) == 4403
+        for socket in (open_, anonymous):
+            heard(socket)
+            assert told(socket, "query")
+    assert logged(server, "disconnected with 4403.")
 
 
 @pushing
