@@ -11,11 +11,10 @@ from workshop.tests.followers import (
     CUT_OFF_WITHIN,
     STAY,
     TRANSPORTS,
-    Follower,
+    come,
     cookie,
     follow_and_lose,
     kinds,
-    listen,
     publish,
     step,
     topics,
@@ -41,8 +40,7 @@ def letters(stack):
 @pytest.mark.parametrize("who", ["owner", "stranger", "other member"])
 def test_at_the_door_none_but_the_owner_is_let_in(stack, letters, who, transport):
     topic, cookies = letters
-    follower = Follower(stack, topic, transport, cookies[who])
-    listen([follower], lambda follower: follower.ended or follower.has(BEFORE), 3)
+    follower = come(stack, topic, transport, cookies[who], until=BEFORE)
     expected = (TRANSPORTS[transport].opened, True) if who == "owner" else (403, False)
     assert (follower.status, follower.has(BEFORE)) == expected
 
