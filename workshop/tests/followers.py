@@ -53,6 +53,7 @@ class Follower:
         self.headers = f"Cookie: {cookie}\r\nAccept-Language: {language}\r\n{self.transport.headers}"
         self.received = b""
         self.cut_at: float | None = None
+        self.lost_at: float | None = None
         self.connection: socket.socket | None = None
 
     def ask(self) -> None:
@@ -136,17 +137,20 @@ def publish(server: Server, topics, text: str) -> None:
 
 
 def follow_and_lose(server: Server, steps: dict[str, str]) -> dict[tuple[str, str, str], Follower]:
-    """Members of one room follow all there is, on each transport. Then each takes a step of these, and after that
-    something changes. By name of the member, kind of topic and transport: who has followed. Each has `lost_at`."""
+    """Members of one room follow all there is. Then each takes a step of these, and after that something changes.
+
+    By name of the step, kind of topic and transport: who has followed.
+    """
     with ExitStack() as stack:
         room = f"room-{secrets.token_hex(6)}"
-        members = {name: stack.enter_context(server.poster()) for name in steps}
-        followers = {}
-        for name, member in members.items():
-            for kind, topic in topics(step(member, "join", room=room), room).items():
-                for transport in HELD if server.pushes else ():
-                    followers[name, kind, transport] = Follower(server, topic, transport, cookie(member))
-                followers[name, kind, "poll"] = Follower(server, topic, "poll", cookie(member))
+        transports = TRANSPORTS if server.pushes else ("poll",)
+        # Another member on each: with a password that was changed, a poll ends the session for all who share it.
+        members = {(name, each): stack.enter_context(server.poster()) for name in steps for each in transports}
+        followers = {
+            (name, kind, transport): Follower(server, topic, transport, cookie(member))
+            for (name, transport), member in members.items()
+            for kind, topic in topics(step(member, "join", room=room), room).items()
+        }
         everyone = followers.values()
         all_topics = {follower.topic for follower in everyone}
         polls, long_polls, held = (
@@ -160,13 +164,11 @@ def follow_and_lose(server: Server, steps: dict[str, str]) -> dict[tuple[str, st
         listen(held, lambda follower: follower.has(BEFORE))
         for follower in long_polls:
             follower.ask()
-        lost_at = {}
-        for name, member in members.items():
-            lost_at[name] = time.monotonic()
+        for (name, transport), member in members.items():
+            for kind in kinds:
+                followers[name, kind, transport].lost_at = time.monotonic()
             _take(member, steps[name])
         poll(polls)
-        for (name, *_), follower in followers.items():
-            follower.lost_at = lost_at[name]
         leaving = [each for (name, kind, _), each in followers.items() if loses(steps[name], kind)]
         listen(leaving, lambda follower: follower.cut_at, CUT_OFF_WITHIN + 1)
 
