@@ -86,7 +86,8 @@ def many() -> None:
             for number in (1, 2):
                 print(f"Round {number}, {TOPICS:,} topics", flush=True)
                 _many(server, tell, around, folder)
-            print((folder / "server.log").read_text()[-2000:])
+                log = (folder / "server.log").read_text()
+                print(*(line for line in log.splitlines() if '"INFO"' not in line), sep="\n")
 
 
 def _many(server, tell, around, folder) -> None:
@@ -103,7 +104,7 @@ def _many(server, tell, around, folder) -> None:
     before, empty = held(), measure.memory(server.roots)
     with measure.Watch(server.roots) as watch:
         opened = tell("open", TOPICS)
-    print(f"  opened {opened} in {watch.seconds:.0f} s, {watch.cpu / TOPICS * 1e6:.0f} µs of CPU each")
+    print(f"  opened {opened:,} in {watch.seconds:.0f} s, {watch.cpu / TOPICS * 1e6:.0f} µs of CPU each")
     tell("hold", 15)
     full = measure.memory(server.roots)
     print(f"  memory {empty >> 20} MB, then {full >> 20} MB: {(full - empty) / TOPICS / 1024:.1f} KB each")
