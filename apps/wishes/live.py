@@ -14,7 +14,7 @@ TOPIC = "wishes"
 
 
 def connect():
-    register(TOPIC, render)
+    register(TOPIC, render, public=True)
     for signal in (post_save, post_delete):
         signal.connect(wish_changed, sender=Wish)
     post_save.connect(cheer_saved, sender=Cheer)

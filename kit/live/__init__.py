@@ -1,16 +1,16 @@
-"""Pages that stay live: `register` a topic, `publish` each change, build the page from `latest`. All of these can be
-imported before the applications are loaded."""
+"""Pages that stay live: `register` a topic and its audience, `publish` each change, build the page from `latest`. All
+of these can be imported before the applications are loaded."""
 
-from .topics import publish, register
+from .topics import announce, get, publish, register
 
-__all__ = ["is_our_origin", "latest", "publish", "register"]
+__all__ = ["announce", "is_our_origin", "latest", "publish", "register"]
 
 
 def latest(topic: str) -> str:
     """The cursor of a page that is built from what the database holds now. Take it first, then query."""
     from . import changes
 
-    return changes.latest(topic)
+    return changes.latest(get(topic).name)
 
 
 def is_our_origin(origin: str) -> bool:

@@ -1,7 +1,8 @@
-"""Tells every process with open pages to look again. It is only a hint: whatever goes wrong with it, and it is said in
-the log, makes pages late by seconds and nothing else."""
+"""Tells every process with open pages to look at a topic again, or what is announced in it. It is only a hint: whatever
+goes wrong with it, and it is said in the log, makes pages late by seconds or loses an announcement, nothing else."""
 
 import asyncio
+import json
 import logging
 import os
 import threading
@@ -17,44 +18,62 @@ logger = logging.getLogger(__name__)
 
 # Seconds a hint may take.
 TIMEOUT = 1
+# An event loop keeps no task that nobody else keeps.
+_under_way: set[asyncio.Task] = set()
 
 
-def group_name(topic: str) -> str:
-    """The group of the channel layer that hears the hints of `topic`."""
-    return f"live.{topic}"
+# The group of the channel layer, one for all topics: a process needs one subscription, and throws away what it has no
+# reader for, which takes less than a subscription for each page that comes and goes.
+GROUP = "live"
 
 
-def send(topic: str) -> None:
-    """Called on a thread without an event loop, where a change of `topic` was committed."""
-    if _has_loop():
-        async_to_sync(_send)(topic, request_id.get())
+def send(topic: str, announced: object = None) -> None:
+    """Called where a change of `topic` was committed, or to announce something in it."""
+    hint = {"type": "live.hint", "topic": topic}
+    if announced is not None:
+        hint["announced"] = json.dumps(announced)
+    if _is_on_loop():
+        task = asyncio.get_running_loop().create_task(_send(hint, request_id.get()))
+        _under_way.add(task)
+        task.add_done_callback(_under_way.discard)
         return
-    sending = _background.run(_send(topic, request_id.get()))
+    if _has_loop():
+        async_to_sync(_send)(hint, request_id.get())
+        return
+    sending = _background.run(_send(hint, request_id.get()))
     if threading.current_thread() is threading.main_thread():
         # That of a management command, which may end before the hint has left. The person whose change a worker has
         # saved does not wait for Redis.
         sending.result()
 
 
-async def _send(topic: str, for_request: str = "") -> None:
+async def _send(hint: dict, for_request: str = "") -> None:
     try:
         async with asyncio.timeout(TIMEOUT):
             try:
-                await _group_send(topic)
+                await _group_send(hint)
             except Exception:
                 # A connection that was kept may have been cut since the last hint. The next one is new.
-                await _group_send(topic)
+                await _group_send(hint)
     except Exception as error:
         logger.warning(
             "No hint sent for %s, open pages will be late by seconds: %r",
-            topic,
+            hint["topic"],
             error,
             extra={"request_id": for_request},
         )
 
 
-async def _group_send(topic: str) -> None:
-    await get_channel_layer().group_send(group_name(topic), {"type": "live.hint"})
+async def _group_send(hint: dict) -> None:
+    await get_channel_layer().group_send(GROUP, hint)
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _has_loop() -> bool:

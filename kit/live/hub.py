@@ -1,22 +1,26 @@
-"""One subscription per process and topic, whatever the number of open pages.
+"""What each process does once for all its open pages.
 
-A hint from the channel layer only wakes the hub. It then asks the database once what its readers have not seen,
-makes each text once, and hands it to all who wait. A reader that is still busy sending its last message gets what it
-missed, in one message, with the first round after that: nothing queues up for a slow one.
+There is a hub for each topic that somebody follows here. A hint from the channel layer only wakes it. It then asks the
+database once what its readers have not seen, makes each text once, and hands it to all who wait. A reader that is still
+busy sending its last message gets what it missed, in one message, with the first round after that: nothing queues up
+for a slow one. What no hint came for is found by one query every few seconds, for all topics alike.
 """
 
 import asyncio
 import contextvars
+import json
 import logging
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from itertools import batched
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 
-from . import changes
-from .hints import group_name
+from . import audience, changes, hints
+from .topics import Topic
 
 logger = logging.getLogger(__name__)
 
@@ -25,158 +29,267 @@ LOOK_EVERY = 4
 # Seconds after which a reader with no news is sent an empty message: it keeps proxies from closing the connection
 # (kit/serving/timeouts.py) and lets the other side notice a dead one.
 HEARTBEAT = 20
-# A server that stops sends its readers away one after the other, lest all come back in the same moment: so many a
-# second, or as many as it takes to be done after so many seconds.
-SENT_AWAY_A_SECOND = 25
-SENT_AWAY_WITHIN = 4
-
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "Hub"]] = WeakKeyDictionary()
+# So many heartbeats leave at a time, and nobody's change waits for more of them.
+HEARTBEATS_AT_ONCE = 100
+# The announcements that are kept for a reader who is still busy with something else.
+ANNOUNCEMENTS_KEPT = 20
 
 
 class Gone(Exception):
     """The reader's page must be loaded anew, see changes.after."""
 
 
+class Forbidden(Exception):
+    """The reader may no longer follow the topic, see audience.watched."""
+
+
 class Stopping(Exception):
     """The server is about to stop: come back, another will answer."""
+
+
+REASONS = {audience.FORBIDDEN: Forbidden, audience.STOPPING: Stopping}
 
 
 class Reader:
     """One open page: its language, and the position up to which it has seen everything."""
 
-    __slots__ = ("hints_heard", "hub", "language", "leaving", "position", "quiet_since", "waiting")
+    __slots__ = (
+        "announced", "hints_heard", "hub", "language", "position", "quiet_since", "sent_away", "visitor", "waiting",
+    )  # fmt: skip
 
-    def __init__(self, hub: "Hub", language: str, position: int | None):
+    def __init__(self, hub: "Hub", language: str, position: int | None, visitor: audience.Visitor | None):
         self.hub = hub
         self.language = language
         self.position = position
+        self.visitor = visitor
         self.waiting: asyncio.Future[changes.Message | None] | None = None
-        self.leaving = hub.stopping
+        self.sent_away: type[Exception] | None = None
+        self.announced: deque | None = None
         # The number of the last hint whose changes it has seen.
         self.hints_heard = -1
         # None until the first message, which tells the reader its cursor even if nothing changed.
         self.quiet_since: float | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        return self.waiting is not None and not self.waiting.done()
+
+    @property
+    def reading(self) -> changes.Reading:
+        return self.language, self.position, self.visitor.user if self.hub.topic.per_viewer else None
+
     async def next(self) -> changes.Message:
-        """The first message at once, then one for each round of changes or heartbeat. Raises Gone and Stopping."""
+        """The first message at once, then one for each round of changes, announcement or heartbeat. Raises Gone,
+        Forbidden and Stopping."""
         loop = asyncio.get_running_loop()
-        if self.leaving:
-            raise Stopping
-        self.waiting = loop.create_future()
-        if self.hints_heard != self.hub.hints:
-            self.hub.wake.set()
-        try:
-            message = await self.waiting
-        finally:
-            self.waiting = None
+        if self.sent_away:
+            raise self.sent_away
+        if self.announced:
+            message = changes.message(self.position, [], list(self.announced))
+            self.announced = None
+        else:
+            self.waiting = loop.create_future()
+            if self.hints_heard != self.hub.hints:
+                self.hub.wake()
+            try:
+                message = await self.waiting
+            finally:
+                self.waiting = None
         if message is None:
             raise Gone
         self.position = message.position
         self.quiet_since = loop.time()
         return message
 
+    def leave(self, reason: str) -> None:
+        # One that is just being sent something asks for the next thing after that, and is told then.
+        self.sent_away = REASONS[reason]
+        if self.is_waiting:
+            self.waiting.set_exception(self.sent_away)
+
 
 class Hub:
-    def __init__(self, topic: str):
+    """The readers of one topic."""
+
+    def __init__(self, topic: Topic):
         self.topic = topic
         self.readers: set[Reader] = set()
         self.hints = 0
-        self.stopping = False
-        self.wake = asyncio.Event()
-        self.read = database_sync_to_async(changes.after)
-        # A context of their own: that of the request which happens to come first ends with that request.
-        create_task = asyncio.get_running_loop().create_task
-        self.tasks = [
-            create_task(work(), context=contextvars.Context(), name=f"live {topic}")
-            for work in (self._listen, self._serve)
-        ]
+        # Up to where it has read.
+        self.position = 0
+        self.woken = False
+        self.rounds: asyncio.Task | None = None
 
-    @contextmanager
-    def reader(self, language: str, position: int | None) -> Iterator[Reader]:
-        """A reader that stands at `position` (None: at what is newest now), for as long as the context lasts."""
-        reader = Reader(self, language, position)
-        self.readers.add(reader)
-        try:
-            yield reader
-        finally:
-            self.readers.discard(reader)
+    def hint(self) -> None:
+        self.hints += 1
+        self.wake()
 
-    async def stop(self) -> None:
-        """End every reader with Stopping, at most so many a second, and all within SENT_AWAY_WITHIN. Those whose turn
-        it is not yet are served."""
-        self.stopping = True
-        readers = list(self.readers)
-        each_time = max(SENT_AWAY_A_SECOND, len(readers) / SENT_AWAY_WITHIN) / 20
-        sent = 0
-        for number, reader in enumerate(readers):
-            if number - sent >= each_time:
-                sent = number
-                await asyncio.sleep(1 / 20)
-            # One that is just being sent something asks for the next thing after that, and is told then.
-            reader.leaving = True
-            if reader.waiting and not reader.waiting.done():
-                reader.waiting.set_exception(Stopping)
-
-    async def _listen(self) -> None:
-        """Set `wake` at every hint. Comes back by itself from whatever the channel layer raises."""
-        layer = get_channel_layer()
-        while True:
-            try:
-                channel = await layer.new_channel()
-                await layer.group_add(group_name(self.topic), channel)
-                while True:
-                    await layer.receive(channel)
-                    self.hints += 1
-                    self.wake.set()
-            except Exception as error:
-                logger.warning("No hints for %s, changes are late by up to %s s: %r", self.topic, LOOK_EVERY, error)
-                await asyncio.sleep(LOOK_EVERY)
+    def wake(self) -> None:
+        """Look at the database now, or once more after the look that is under way."""
+        self.woken = True
+        if self.rounds is None:
+            self.rounds = _in_the_background(self._serve(), f"live {self.topic.name}")
 
     async def _serve(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self.wake.wait()
-            except TimeoutError:
-                pass
-            self.wake.clear()
+        while self.woken and self.readers:
+            self.woken = False
             try:
                 await self._round()
             except Exception as error:
                 # The database is away. Readers wait, and lose nothing: their positions are their own.
-                logger.warning("No changes of %s read, trying again: %r", self.topic, error)
+                logger.warning("No changes of %s read, trying again: %r", self.topic.name, error)
                 await asyncio.sleep(1)
-                self.wake.set()
+                self.woken = True
+        self.rounds = None
 
     async def _round(self) -> None:
-        loop = asyncio.get_running_loop()
-        waiting: dict[tuple[str, int | None], list[Reader]] = {}
+        waiting: dict[changes.Reading, list[Reader]] = {}
         for reader in self.readers:
-            if reader.waiting and not reader.waiting.done():
-                waiting.setdefault((reader.language, reader.position), []).append(reader)
+            if reader.is_waiting:
+                waiting.setdefault(reader.reading, []).append(reader)
         if not waiting:
             return
-        hints = self.hints
-        messages = await self.read(self.topic, set(waiting))
-        for key, readers in waiting.items():
-            message = messages[key]
+        hints_before = self.hints
+        messages = await database_sync_to_async(changes.after)(self.topic, set(waiting))
+        self.position = max((message.position for message in messages.values() if message), default=0)
+        for reading, readers in waiting.items():
+            message = messages[reading]
             for reader in readers:
-                if reader.waiting is None or reader.waiting.done():
+                if not reader.is_waiting:
                     continue
-                reader.hints_heard = hints
-                news = message is None or message.changes or reader.quiet_since is None
-                if news or loop.time() - reader.quiet_since >= HEARTBEAT:
+                reader.hints_heard = hints_before
+                if message is None or message.news or reader.quiet_since is None:
                     reader.waiting.set_result(message)
 
+    def announce(self, text: str) -> None:
+        """To all whose page is open already: `text` is JSON."""
+        announced = json.loads(text)
+        messages: dict[int, changes.Message] = {}
+        for reader in self.readers:
+            if reader.quiet_since is None:
+                continue
+            if not reader.is_waiting:
+                reader.announced = reader.announced or deque(maxlen=ANNOUNCEMENTS_KEPT)
+                reader.announced.append(announced)
+                continue
+            if reader.position not in messages:
+                messages[reader.position] = changes.message(reader.position, [], [announced])
+            reader.waiting.set_result(messages[reader.position])
 
-def hub(topic: str) -> Hub:
-    """The hub of `topic` in the event loop that is running."""
-    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
-    if topic not in hubs:
-        hubs[topic] = Hub(topic)
-    return hubs[topic]
+
+class _Process:
+    """All hubs of an event loop, and the two tasks that it needs while there are any."""
+
+    def __init__(self):
+        self.hubs: dict[str, Hub] = {}
+        self.look_now = asyncio.Event()
+        self.tasks: list[asyncio.Task] = []
+
+    def start(self) -> None:
+        if not self.tasks:
+            self.tasks = [
+                _in_the_background(self._listen(), "live hints"),
+                _in_the_background(self._look_again(), "live looks"),
+            ]
+
+    async def _listen(self) -> None:
+        """Hear every hint. Comes back by itself from whatever the channel layer raises."""
+        layer = get_channel_layer()
+        while True:
+            channel = None
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(hints.GROUP, channel)
+                # What was committed before that had nobody to tell.
+                self.look_now.set()
+                while True:
+                    self._hear(await layer.receive(channel))
+            except asyncio.CancelledError:
+                if channel:
+                    await layer.group_discard(hints.GROUP, channel)
+                raise
+            except Exception as error:
+                logger.warning("No hints come, changes are late by up to %s s: %r", LOOK_EVERY, error)
+                await asyncio.sleep(LOOK_EVERY)
+
+    def _hear(self, hint: dict) -> None:
+        if hub := self.hubs.get(hint["topic"]):
+            if "announced" in hint:
+                hub.announce(hint["announced"])
+            else:
+                hub.hint()
+
+    async def _look_again(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self.look_now.wait()
+            except TimeoutError:
+                pass
+            self.look_now.clear()
+            if not self.hubs:
+                break
+            horizon = 0
+            try:
+                horizon = await self._look()
+            except Exception as error:
+                logger.warning("No changes read, trying again: %r", error)
+            await self._send_heartbeats(horizon)
+        listening, _ = self.tasks
+        listening.cancel()
+        self.tasks = []
+
+    async def _look(self) -> int:
+        """Wake the hubs whose topic has moved. The horizon."""
+        hubs = {name: hub for name, hub in self.hubs.items() if hub.rounds is None}
+        moved = await database_sync_to_async(changes.moved)({name: hub.position for name, hub in hubs.items()})
+        horizon = moved.pop(changes.HORIZON)
+        for name in moved:
+            # One that was lost, or its own, which it has read by now.
+            if moved[name] != hubs[name].position:
+                hubs[name].hint()
+        return horizon
+
+    async def _send_heartbeats(self, horizon: int) -> None:
+        due = asyncio.get_running_loop().time() - HEARTBEAT
+        quiet = [
+            reader
+            for hub in self.hubs.values()
+            if hub.rounds is None
+            for reader in hub.readers
+            if reader.is_waiting and reader.quiet_since is not None and reader.quiet_since <= due
+        ]
+        for some in batched(quiet, HEARTBEATS_AT_ONCE, strict=False):
+            for reader in some:
+                if reader.is_waiting:
+                    # Up to the horizon as well, or it would be behind what is kept one day.
+                    reader.waiting.set_result(changes.message(max(reader.position, horizon), []))
+            await asyncio.sleep(0.01)
 
 
-async def stop() -> None:
-    """Send every reader of this process away: the server is about to stop."""
-    await asyncio.gather(*(each.stop() for each in _hubs.get(asyncio.get_running_loop(), {}).values()))
+_processes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Process] = WeakKeyDictionary()
+
+
+def _in_the_background(work: Coroutine, name: str) -> asyncio.Task:
+    # A context of its own: that of the request which happens to come first ends with that request.
+    return asyncio.get_running_loop().create_task(work, context=contextvars.Context(), name=name)
+
+
+@contextmanager
+def follow(
+    topic: Topic, language: str, position: int | None, visitor: audience.Visitor | None = None
+) -> Iterator[Reader]:
+    """A reader that stands at `position` (None: at what is newest now), for as long as the context lasts. Where it
+    matters who that is, `visitor` was let in."""
+    process = _processes.setdefault(asyncio.get_running_loop(), _Process())
+    hub = process.hubs.setdefault(topic.name, Hub(topic))
+    reader = Reader(hub, language, position, visitor)
+    hub.readers.add(reader)
+    process.start()
+    try:
+        with audience.watched(visitor, reader.leave, topic.may_follow):
+            yield reader
+    finally:
+        hub.readers.discard(reader)
+        if not hub.readers:
+            del process.hubs[topic.name]

@@ -12,9 +12,8 @@ from django.conf import settings
 from django.http import parse_cookie
 from django.utils import translation
 
-from . import changes
-from .hub import Gone, Stopping, hub
-from .topics import TOPICS
+from . import audience, changes, topics
+from .hub import Forbidden, Gone, Stopping, follow
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +23,12 @@ IN_SECONDS = 10
 # Seconds that one message may take to leave for a client that does not read.
 SEND_TIMEOUT = 10
 
-# Close codes of RFC 6455, section 7.4.1, and one of ours.
+# Close codes of RFC 6455, section 7.4.1, and two of ours.
 POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
 RELOAD = 4410
+FORBIDDEN = 4403
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -40,16 +40,21 @@ async def socket(scope, receive, send):
     if origin is not None and not is_our_origin(origin):
         logger.warning("Refused a WebSocket from the foreign origin %r: SITE_URL names another one.", origin[:200])
         return await _refuse(scope, send, 403, f"The origin {origin[:200]!r} is not this site.")
-    topic = scope["url_route"]["kwargs"]["topic"]
-    if topic not in TOPICS:
-        return await _refuse(scope, send, 404, f"There is no topic {topic!r}.")
+    name = scope["url_route"]["kwargs"]["topic"]
+    topic = topics.find(name)
+    if not topic:
+        return await _refuse(scope, send, 404, f"There is no topic {name[: topics.MAX_LENGTH]!r}.")
     try:
         position = changes.parse(parse_qs(scope["query_string"].decode("latin-1")).get("after", [None])[0])
     except changes.BadCursor as error:
         return await _refuse(scope, send, 400, str(error))
+    visitor = await audience.visitor_of(scope) if topic.asks_who else None
+    if not await topic.allows(visitor and visitor.user):
+        logger.warning("Forbidden: %s, of user %s.", scope["path"], visitor.user.pk)
+        return await _refuse(scope, send, 403, f"You may not follow {name!r}.")
 
     await send({"type": "websocket.accept"})
-    sending = asyncio.create_task(_send_messages(send, topic, _language(headers), position))
+    sending = asyncio.create_task(_send_messages(send, topic, _language(headers), position, visitor))
     try:
         await _until_disconnect(receive, send)
     finally:
@@ -61,16 +66,18 @@ async def nowhere(scope, receive, send):
     await _refuse(scope, send, 404, "There is no WebSocket at this address.")
 
 
-async def _send_messages(send, topic, language, position):
+async def _send_messages(send, topic, language, position, visitor):
     try:
         try:
-            with hub(topic).reader(language, position) as reader:
+            with follow(topic, language, position, visitor) as reader:
                 while True:
                     message = await reader.next()
                     async with asyncio.timeout(SEND_TIMEOUT):
                         await send({"type": "websocket.send", "text": message.text})
         except Gone:
             await send({"type": "websocket.close", "code": RELOAD})
+        except Forbidden:
+            await send({"type": "websocket.close", "code": FORBIDDEN})
         except Stopping:
             await send({"type": "websocket.close", "code": SERVICE_RESTART})
         except TimeoutError:

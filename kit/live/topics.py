@@ -1,23 +1,136 @@
-"""What other applications call: register a topic, and publish a change of one of its objects."""
+"""What other applications call: register a topic and its audience, publish a change of one of its objects, and announce
+what need not be kept."""
 
+import inspect
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
+from typing import Any
 
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import transaction
+from django.urls.resolvers import RoutePattern
 
 from . import hints
 
-Render = Callable[[list[str]], dict[str, str]]
-TOPICS: dict[str, Render] = {}
+# Of the text of a topic: as the column in models.py.
+MAX_LENGTH = 200
+PRUNE_EVERY = 100
 
 
-def register(topic: str, render: Render) -> None:
-    """Make `topic` live. `render(keys)` gives the HTML of those objects that still exist, in the active language.
+@dataclass(frozen=True)
+class Registration:
+    """What `register` was told."""
 
-    The HTML goes to everybody alike: nothing in it may depend on who is looking.
+    pattern: RoutePattern
+    render: Callable[..., dict[str, str]]
+    may_follow: Callable[..., Any] | None
+    per_viewer: bool
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The parameters in `name`, None where it does not fit. Another way to write one, such as 007, does not."""
+        if not (found := self.pattern.match(name)):
+            return None
+        parameters = found[2]
+
+        def written(parameter):
+            return self.pattern.converters[parameter[1]].to_url(parameters[parameter[1]])
+
+        return parameters if re.sub(r"<(?:[^>:]*:)?([^>]*)>", written, self.pattern._route) == name else None
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One that is published and followed, such as orders/7 of orders/<int:customer>."""
+
+    name: str
+    render: Callable[..., dict[str, str]]
+    may_follow: Callable[[Any], Any] | None
+    """Says it of a user, or returns a coroutine that does; None where everyone may."""
+    per_viewer: bool
+
+    @property
+    def asks_who(self) -> bool:
+        """Does it matter who follows it?"""
+        return self.per_viewer or self.may_follow is not None
+
+    async def allows(self, user) -> bool:
+        if self.may_follow is None:
+            return True
+        is_async = inspect.iscoroutinefunction(self.may_follow)
+        return await (self.may_follow if is_async else database_sync_to_async(self.may_follow))(user)
+
+    def allows_now(self, user) -> bool:
+        """Called on a thread."""
+        if self.may_follow is None:
+            return True
+        is_async = inspect.iscoroutinefunction(self.may_follow)
+        return (async_to_sync(self.may_follow) if is_async else self.may_follow)(user)
+
+
+REGISTRATIONS: dict[str, Registration] = {}
+_published = count(1)
+
+
+def register(
+    topic: str,
+    render: Callable[..., dict[str, str]],
+    *,
+    may_follow: Callable[..., Any] | None = None,
+    public: bool = False,
+    per_viewer: bool = False,
+) -> None:
+    """Make `topic` live, a text such as "wishes" or, with parameters as in Django's `path`, "orders/<int:customer>".
+
+    `render(keys, **parameters)` gives the HTML of those objects that are there, by key, in the active language. It goes
+    to everybody alike, and nothing in it may depend on who is looking; unless `per_viewer`: then it is
+    `render(keys, user, **parameters)`, and made for each.
+
+    `may_follow(user, **parameters)`, sync or async, says whether that user may see all of it. It is asked when a page
+    comes, and again every few seconds while it is open. `public=True` instead: everyone may, without an account too.
     """
-    TOPICS[topic] = render
+    if public == (may_follow is not None):
+        said = "both" if public else "neither"
+        raise SystemExit(
+            f"The live topic {topic!r} has to say who may follow it by one of two, and has {said}: give register() "
+            "may_follow=…, a function of the user, or public=True if all the world may read it."
+        )
+    registration = Registration(RoutePattern(topic, is_endpoint=True), render, may_follow, per_viewer)
+    parameters = dict.fromkeys(registration.pattern.converters)
+    for function, arguments in ((render, ["keys", "user"] if per_viewer else ["keys"]), (may_follow, ["user"])):
+        try:
+            if function:
+                inspect.signature(function).bind(*arguments, **parameters)
+        except TypeError as error:
+            wanted = ", ".join([*arguments, *parameters])
+            raise SystemExit(
+                f"{function.__name__} of the live topic {topic!r} is called as {function.__name__}({wanted}), "
+                f"and can't be: {error}."
+            ) from error
+    REGISTRATIONS[topic] = registration
+
+
+def find(name: str) -> Topic | None:
+    """The topic of that name, if one is registered that it fits."""
+    # What is not printable PostgreSQL may not store.
+    if len(name) <= MAX_LENGTH and name.isprintable():
+        for registration in REGISTRATIONS.values():
+            if (parameters := registration.match(name)) is not None:
+                may_follow = registration.may_follow and partial(registration.may_follow, **parameters)
+                return Topic(name, partial(registration.render, **parameters), may_follow, registration.per_viewer)
+    return None
+
+
+def get(name: str) -> Topic:
+    """The same, for who has to know. Raises ValueError."""
+    if topic := find(name):
+        return topic
+    known = ", ".join(REGISTRATIONS) or "none"
+    raise ValueError(f"There is no live topic {name[:MAX_LENGTH]!r}: register() one that it fits (there are: {known}).")
 
 
 def publish(topic: str, key: object) -> None:
@@ -25,9 +138,11 @@ def publish(topic: str, key: object) -> None:
 
     Called outside a transaction, a crash between the two commits leaves open pages as they were until reloaded.
     """
+    from .changes import prune
     from .models import Change
 
-    # position=None asks the database for the next one, see the migration.
+    get(topic)
+    # position=None asks the database for the next one, see the migrations.
     Change.objects.bulk_create(
         [Change(topic=topic, key=str(key), position=None)],
         update_conflicts=True,
@@ -36,3 +151,13 @@ def publish(topic: str, key: object) -> None:
     )
     if settings.LIVE_TRANSPORTS != ("polling",):
         transaction.on_commit(partial(hints.send, topic), robust=True)
+    if next(_published) % PRUNE_EVERY == 0:
+        transaction.on_commit(partial(prune, topic), robust=True)
+
+
+def announce(topic: str, message: object) -> None:
+    """Say `message`, which JSON can hold, to who follows `topic` now. Nothing keeps it: who polls does not hear it, and
+    who reconnects has missed it. Called on any thread, or on the event loop."""
+    get(topic)
+    if settings.LIVE_TRANSPORTS != ("polling",):
+        hints.send(topic, message)

@@ -8,7 +8,7 @@ app_name = "live"
 pushes = "events" in settings.LIVE_TRANSPORTS_HERE
 urlpatterns = [
     # A WebSocket never gets here: under ASGI it goes another way, under WSGI there is none.
-    path("<slug:topic>/ws", views.upgrade_required, name="ws"),
-    path("<slug:topic>/events", views.events if pushes else views.upgrade_required, name="events"),
-    path("<slug:topic>/changes", views.wait_for_changes if pushes else views.changes_now, name="changes"),
+    path("<path:topic>/ws", views.upgrade_required, name="ws"),
+    path("<path:topic>/events", views.events if pushes else views.upgrade_required, name="events"),
+    path("<path:topic>/changes", views.wait_for_changes if pushes else views.changes_now, name="changes"),
 ]

@@ -9,9 +9,8 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
-from . import changes
-from .hub import Gone, Stopping, hub
-from .topics import TOPICS
+from . import audience, changes, topics
+from .hub import Forbidden, Gone, Stopping, follow
 
 # Seconds a long poll may be held: less than proxies on the way allow an answer to take.
 MAX_WAIT = 25
@@ -33,68 +32,95 @@ def upgrade_required(request, topic):
 @require_safe
 def changes_now(request, topic):
     # Sync: one query and an answer. Where nothing can be pushed, this is what every open page asks every few seconds.
+    topic = _topic(topic)
+    if not topic.allows_now(request.user if topic.asks_who else None):
+        return _forbidden(topic)
     try:
-        position = _position(request, topic)
+        position = _position(request)
     except ValueError as error:
         return _bad_request(error)
-    reader = (get_language(), position)
-    return _answer(request, changes.after(topic, {reader})[reader])
+    reading = (get_language(), position, request.user if topic.per_viewer else None)
+    return _answer(request, topic, changes.after(topic, {reading})[reading])
 
 
 @require_safe
 async def wait_for_changes(request, topic):
     # Async: a waiting page must not hold a thread.
+    topic = _topic(topic)
+    visitor = await _visitor(request, topic)
+    if not await topic.allows(visitor and visitor.user):
+        return _forbidden(topic)
     try:
-        position = _position(request, topic)
+        position = _position(request)
         wait = _wait(request)
     except ValueError as error:
         return _bad_request(error)
-    reader = (get_language(), position)
+    reading = (get_language(), position, visitor.user if topic.per_viewer else None)
     # Each read has its connection back in the pool before the waiting begins.
-    message = (await database_sync_to_async(changes.after)(topic, {reader}))[reader]
-    if wait and message and not message.changes:
+    message = (await database_sync_to_async(changes.after)(topic, {reading}))[reading]
+    if wait and message and not message.news:
         try:
             async with asyncio.timeout(wait):
-                with hub(topic).reader(get_language(), message.position) as waiting:
-                    while not message.changes:
+                with follow(topic, get_language(), message.position, visitor) as waiting:
+                    while not message.news:
                         message = await waiting.next()
         except Gone:
             message = None
+        except Forbidden:
+            return _forbidden(topic)
         except (TimeoutError, Stopping):
             pass
-    return _answer(request, message)
+    return _answer(request, topic, message)
 
 
 @require_safe
 async def events(request, topic):
     # Async: the stream stays open for as long as the page does.
+    topic = _topic(topic)
+    visitor = await _visitor(request, topic)
+    if not await topic.allows(visitor and visitor.user):
+        return _forbidden(topic)
     try:
-        position = _position(request, topic, request.headers.get("Last-Event-ID"))
+        # A stream that the browser takes up again says where it was in the header, and repeats its first address.
+        position = _position(request, request.headers.get("Last-Event-ID"))
     except ValueError as error:
         return _bad_request(error)
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(
-        _stream(topic, get_language(), position), content_type="text/event-stream", headers=headers
-    )
+    stream = _stream(topic, get_language(), position, visitor)
+    headers = {"Cache-Control": f"{'private, ' if topic.asks_who else ''}no-cache", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 
-async def _stream(topic, language, position):
+async def _stream(topic, language, position, visitor):
     try:
-        with hub(topic).reader(language, position) as reader:
+        with follow(topic, language, position, visitor) as reader:
             while True:
                 message = await reader.next()
                 yield f"id: {message.position}\ndata: {message.text}\n\n"
     except Gone:
         # EventSource cannot see a status code, nor a reason for the end.
         yield "event: reload\ndata:\n\n"
+    except Forbidden:
+        yield "event: forbidden\ndata:\n\n"
     except Stopping:
         pass
 
 
-def _position(request, topic, last_event_id=None):
-    if topic not in TOPICS:
-        raise Http404(f"There is no topic {topic!r}.")
-    # A stream that the browser takes up again says where it was in the header, and repeats its first address.
+def _topic(name):
+    if topic := topics.find(name):
+        return topic
+    raise Http404(f"There is no topic {name!r}.")
+
+
+async def _visitor(request, topic):
+    return audience.Visitor(request.session.session_key, await request.auser()) if topic.asks_who else None
+
+
+def _forbidden(topic):
+    # Django logs it, with the address.
+    return JsonResponse({"error": f"You may not follow {topic.name!r}."}, status=403)
+
+
+def _position(request, last_event_id=None):
     return changes.parse(last_event_id or request.GET.get("after"))
 
 
@@ -109,15 +135,21 @@ def _bad_request(error):
     return JsonResponse({"error": str(error)}, status=400)
 
 
-def _answer(request, message):
+def _answer(request, topic, message):
     if message is None:
         sentence = "These changes are no longer to be had one by one: load the page anew."
         return JsonResponse({"error": sentence}, status=410)
     response = HttpResponse(message.text, content_type="application/json")
-    response.headers["Cache-Control"] = "no-cache"
     # A page that polls learns here that something better is to be had, for example after a switch to another mode.
     response.headers["Live-Transports"] = " ".join(settings.LIVE_TRANSPORTS)
     patch_vary_headers(response, ["Accept-Language", "Cookie"])
-    etag = f'W/"{message.position}-{message.changes}-{get_language()}"'
+    if topic.asks_who:
+        # Nobody keeps it for another visitor, and Nginx, which this tells that it is encoded already, does not compress
+        # it: its length would tell secrets (BREACH).
+        response.headers["Cache-Control"] = "private, no-store"
+        response.headers["Content-Encoding"] = "identity"
+        return response
+    response.headers["Cache-Control"] = "no-cache"
+    etag = f'W/"{message.position}-{message.news}-{get_language()}"'
     response.headers["ETag"] = etag
     return get_conditional_response(request, etag=etag, response=response)

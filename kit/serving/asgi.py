@@ -28,7 +28,7 @@ def get_asgi_application(websocket_routes=()):
             "http": StaticFiles(http),
             "websocket": URLRouter(
                 [
-                    path("live/<slug:topic>/ws", socket),
+                    path("live/<path:topic>/ws", socket),
                     *websocket_routes,
                     # The last: Channels raises where no route fits, and a stranger can ask for anything.
                     re_path("", nowhere),
@@ -64,6 +64,6 @@ def start(application):
 
 async def stop():
     """When the worker begins to stop: an open stream or a long poll would hold it until the timeout."""
-    from kit.live import hub
+    from kit.live import audience
 
-    await hub.stop()
+    await audience.stop()

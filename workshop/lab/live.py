@@ -14,7 +14,7 @@ NUMBER = 0
 
 
 def connect():
-    register(TOPIC, render)
+    register(TOPIC, render, public=True)
 
 
 def render(keys):

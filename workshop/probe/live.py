@@ -12,8 +12,8 @@ POSTS, NOTES = "probe", "notes"
 
 
 def connect():
-    register(POSTS, render_posts)
-    register(NOTES, render_notes)
+    register(POSTS, render_posts, public=True)
+    register(NOTES, render_notes, public=True)
 
 
 def render_posts(keys):

@@ -1,0 +1,243 @@
+"""Who is behind the open connections of this process, whether they may still be there, and how they are sent away."""
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends import db
+from django.db import InterfaceError, OperationalError
+from django.http import parse_cookie
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks at who may still be there; with the look itself it is less than ten.
+EXAMINE_EVERY = 7
+# A server that stops sends its visitors away one after the other, lest all come back in the same moment: so many a
+# second, or as many as it takes to be done after so many seconds.
+SENT_AWAY_A_SECOND = 25
+SENT_AWAY_WITHIN = 4
+
+# Why one has to leave.
+FORBIDDEN = "forbidden"
+STOPPING = "stopping"
+
+
+class Visitor:
+    """The `user` of a session, who may be AnonymousUser."""
+
+    __slots__ = ("claim", "session_data", "session_key", "user")
+
+    def __init__(self, session_key: str | None, user: Any = None):
+        self.session_key = session_key
+        self.user = user
+        # What the session says, and the text in the database that says so: most never change.
+        self.session_data = self.claim = None
+
+
+class Connection:
+    __slots__ = ("ask", "leave", "visitor")
+
+    def __init__(self, visitor: Visitor | None, leave: Callable[[str], None], ask: Callable[[Any], Any] | None):
+        self.visitor = visitor
+        self.leave = leave
+        self.ask = ask
+
+
+class _Process:
+    def __init__(self):
+        self.connections: set[Connection] = set()
+        self.stopping = False
+        self.examining: asyncio.Task | None = None
+
+
+_processes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Process] = WeakKeyDictionary()
+
+
+def _process() -> _Process:
+    """What is open in the event loop that is running."""
+    return _processes.setdefault(asyncio.get_running_loop(), _Process())
+
+
+async def visitor_of(scope) -> Visitor:
+    """Who opens a WebSocket. Queries only for who has a session."""
+    cookies = parse_cookie(dict(scope["headers"]).get(b"cookie", b"").decode("latin-1"))
+    visitor = Visitor(_store()(cookies.get(settings.SESSION_COOKIE_NAME)).session_key, AnonymousUser())
+    if visitor.session_key:
+        (visitor.user,) = await database_sync_to_async(users)([visitor])
+    return visitor
+
+
+@contextmanager
+def watched(
+    visitor: Visitor | None, leave: Callable[[str], None], ask: Callable[[Any], Any] | None = None
+) -> Iterator[None]:
+    """For as long as a connection is open: `leave` is called once, on the event loop, with the reason why it must end.
+
+    FORBIDDEN: `visitor` is no longer who they were (their session is over, they may not sign in any more, or the
+    password is another one), or `ask` no longer says yes of the user. Without a visitor none of that is looked at.
+    STOPPING: the server is about to stop.
+    """
+    process = _process()
+    connection = Connection(visitor, leave, ask)
+    process.connections.add(connection)
+    if process.stopping:
+        asyncio.get_running_loop().call_soon(_send_away, process, connection, STOPPING)
+    if visitor and not process.examining:
+        # In a context of its own: that of the connection which happens to come first ends with it.
+        context = contextvars.Context()
+        process.examining = asyncio.create_task(_examine(process), context=context, name="live audience")
+    try:
+        yield
+    finally:
+        process.connections.discard(connection)
+
+
+async def stop() -> None:
+    """Send everybody of this process away, at most so many a second, and all within SENT_AWAY_WITHIN. Those whose turn
+    it is not yet are served."""
+    process = _process()
+    process.stopping = True
+    connections = list(process.connections)
+    each_time = max(SENT_AWAY_A_SECOND, len(connections) / SENT_AWAY_WITHIN) / 20
+    sent = 0
+    for number, connection in enumerate(connections):
+        if number - sent >= each_time:
+            sent = number
+            await asyncio.sleep(1 / 20)
+        _send_away(process, connection, STOPPING)
+
+
+def _send_away(process: _Process, connection: Connection, reason: str) -> None:
+    if connection in process.connections:
+        process.connections.discard(connection)
+        connection.leave(reason)
+
+
+async def _examine(process: _Process) -> None:
+    while True:
+        await asyncio.sleep(EXAMINE_EVERY)
+        if not (watched := [each for each in process.connections if each.visitor]):
+            break
+        try:
+            for connection in await _may_no_longer(watched):
+                _send_away(process, connection, FORBIDDEN)
+        except Exception as error:
+            # The database is away, and with it everything that somebody could be shown.
+            logger.warning("Not known who may still follow, asking again: %r", error)
+        del watched
+    process.examining = None
+
+
+async def _may_no_longer(connections: list[Connection]) -> list[Connection]:
+    gone, asked_here = await database_sync_to_async(_examine_on_a_thread)(connections)
+    for connection in asked_here:
+        with _saying_no(gone, connection):
+            if not await connection.ask(connection.visitor.user):
+                gone.append(connection)
+    return gone
+
+
+def _examine_on_a_thread(connections: list[Connection]) -> tuple[list[Connection], list[Connection]]:
+    """Those that may no longer, and those whose `ask` is for the event loop."""
+    gone, asked_there = [], []
+    for connection, user in zip(connections, users([each.visitor for each in connections]), strict=True):
+        was, connection.visitor.user = connection.visitor.user, user
+        if user != was:
+            gone.append(connection)
+        elif inspect.iscoroutinefunction(connection.ask):
+            asked_there.append(connection)
+        elif connection.ask:
+            with _saying_no(gone, connection):
+                if not connection.ask(user):
+                    gone.append(connection)
+    return gone, asked_there
+
+
+@contextmanager
+def _saying_no(gone: list[Connection], connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except (InterfaceError, OperationalError):
+        # Nobody is sent away because the database is.
+        raise
+    except Exception:
+        logger.exception("Not known whether user %s may still follow, so no.", connection.visitor.user.pk)
+        gone.append(connection)
+
+
+def users(visitors: list[Visitor]) -> list[Any]:
+    """Who each is now, in as many queries for one as for all. AnonymousUser is whose session is not there or no longer
+    theirs, by the rules of django.contrib.auth.get_user; but here no session is changed."""
+    _read_sessions(visitors)
+    found: dict[tuple[str, Any], Any] = {}
+    for path in {each.claim[0] for each in visitors if each.claim}:
+        keys = {each.claim[1] for each in visitors if each.claim and each.claim[0] == path}
+        found |= {(path, key): user for key, user in _users_of_backend(path, keys).items()}
+    checked: dict[tuple, bool] = {}
+    result = []
+    for visitor in visitors:
+        user = found.get(visitor.claim[:2]) if visitor.claim else None
+        if user and visitor.claim not in checked:
+            checked[visitor.claim] = _is_theirs(visitor.claim[2], user)
+        result.append(user if user and checked[visitor.claim] else AnonymousUser())
+    return result
+
+
+def _store():
+    return import_module(settings.SESSION_ENGINE).SessionStore
+
+
+def _read_sessions(visitors: list[Visitor]) -> None:
+    store = _store()
+    keys = {each.session_key for each in visitors if each.session_key}
+    if issubclass(store, db.SessionStore):
+        rows = store.get_model_class().objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+        sessions = dict(rows.values_list("session_key", "session_data"))
+        decode = store().decode
+    else:
+        sessions = {key: store(key).load() for key in keys}
+        decode = dict
+    for visitor in visitors:
+        data = sessions.get(visitor.session_key)
+        if data is None:
+            visitor.session_data = visitor.claim = None
+        elif data != visitor.session_data:
+            visitor.session_data = data
+            visitor.claim = _claim(decode(data))
+
+
+def _claim(session: dict) -> tuple[str, Any, str] | None:
+    """Of a session: the backend, the key of the user, and the hash that their password had."""
+    path = session.get(BACKEND_SESSION_KEY)
+    if path not in settings.AUTHENTICATION_BACKENDS or SESSION_KEY not in session:
+        return None
+    return path, get_user_model()._meta.pk.to_python(session[SESSION_KEY]), session.get(HASH_SESSION_KEY) or ""
+
+
+def _users_of_backend(path: str, keys: set) -> dict[Any, Any]:
+    backend = load_backend(path)
+    if type(backend).get_user is not ModelBackend.get_user:
+        return {key: user for key in keys if (user := backend.get_user(key))}
+    known = get_user_model()._default_manager.in_bulk(keys)
+    return {key: user for key, user in known.items() if backend.user_can_authenticate(user)}
+
+
+def _is_theirs(session_hash: str, user: Any) -> bool:
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    if constant_time_compare(session_hash, user.get_session_auth_hash()):
+        return True
+    return any(constant_time_compare(session_hash, each) for each in user.get_session_auth_fallback_hash())

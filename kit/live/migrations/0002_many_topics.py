@@ -1,0 +1,82 @@
+"""Commits in different topics no longer wait for each other, and old changes can be removed.
+
+PostgreSQL draws positions under a lock for each topic now, all of a transaction in one go and in one order, or two that
+publish in the same topics could wait for each other for ever. There are 1,024 such locks: one for each of any number of
+topics would not fit into the server's table of locks. The numbers still come from one sequence, so that they pass the horizon.
+"""
+
+from django.db import migrations, models
+from django.db.models.functions import Now
+
+POSTGRESQL = """
+CREATE OR REPLACE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- Rows without a position are those of this transaction; the first of its triggers sees to all.
+    IF EXISTS (SELECT FROM live_change WHERE id = NEW.id AND position IS NULL) THEN
+        PERFORM pg_advisory_xact_lock(hashtext('live_change'), lock) FROM (
+            SELECT DISTINCT hashtext(topic) & 1023 AS lock FROM live_change WHERE position IS NULL ORDER BY lock
+        ) AS locks;
+        UPDATE live_change SET position = nextval('live_change_position_seq'), at = clock_timestamp()
+            WHERE position IS NULL;
+    END IF;
+    RETURN NULL;
+END $$;
+"""
+POSTGRESQL_REVERSE = """
+CREATE OR REPLACE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('live_change'));
+    UPDATE live_change SET position = nextval('live_change_position_seq') WHERE id = NEW.id;
+    RETURN NULL;
+END $$;
+"""
+
+# An updated row may have held the highest position itself.
+SQLITE = """
+CREATE TRIGGER live_change_{event}_position AFTER {timing} ON live_change WHEN NEW.position IS NULL
+BEGIN
+    UPDATE live_change SET at = strftime('%Y-%m-%d %H:%M:%f', 'now'), position = 1 + max(
+        {before},
+        coalesce((SELECT max(position) FROM live_change WHERE topic = NEW.topic), 0),
+        coalesce((SELECT max(position) FROM live_change WHERE topic = ''), 0)
+    ) WHERE id = NEW.id;
+END;
+"""
+
+
+def before(apps, schema_editor):
+    if schema_editor.connection.vendor == "sqlite":
+        # A table that is altered is made anew, and its triggers are not.
+        schema_editor.execute("DROP TRIGGER live_change_insert_position")
+        schema_editor.execute("DROP TRIGGER live_change_update_position")
+
+
+def after(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(POSTGRESQL, params=None)
+    else:
+        schema_editor.execute(SQLITE.format(event="insert", timing="INSERT", before="0"))
+        schema_editor.execute(SQLITE.format(event="update", timing="UPDATE OF position", before="OLD.position"))
+
+
+def after_reverse(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(POSTGRESQL_REVERSE, params=None)
+    else:
+        before(apps, schema_editor)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("live", "0001_initial")]
+
+    operations = [
+        migrations.RunPython(before, migrations.RunPython.noop),
+        migrations.AlterField("change", "topic", models.CharField(max_length=200)),
+        migrations.AddField("change", "at", models.DateTimeField(db_default=Now(), editable=False)),
+        migrations.AddIndex("change", models.Index(fields=["at"], name="live_change_at")),
+        migrations.AddIndex(
+            "change",
+            models.Index(fields=["topic"], condition=models.Q(position=None), name="live_change_without_position"),
+        ),
+        migrations.RunPython(after, after_reverse),
+    ]
