@@ -100,6 +100,16 @@ if REDIS_URL:
     }
 SESSION_ENGINE = "kit.sessions"
 
+# --- WebSockets ---
+
+# A client that sends more messages than the first in the second, seconds, is closed with 1008.
+WEBSOCKET_RATE = (20, 10)
+# Bytes: a client that sends a longer message is closed with 1009.
+WEBSOCKET_SIZE = 64 * 1024
+# Seconds without a message in either direction, after which one of the project's own (websocket_urlpatterns) is closed
+# with 1001.
+WEBSOCKET_IDLE = 3600
+
 # --- Public address ---
 
 # The first address is the site's own. Nginx sends visitors of the others on to it.

@@ -14,8 +14,10 @@ import pytest
 from django.conf import settings
 from django.shortcuts import resolve_url
 
-from kit.live.topics import TOPICS
+from kit.live.topics import REGISTRATIONS
 
+# Those without a parameter: they can be asked for as they are.
+TOPICS = [topic for topic in REGISTRATIONS if "<" not in topic]
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",

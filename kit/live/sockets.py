@@ -17,9 +17,6 @@ from .hub import Forbidden, Gone, Stopping, follow
 
 logger = logging.getLogger(__name__)
 
-# A client has nothing to say here. One that sends more than this many messages in so many seconds is cut off.
-MESSAGES_ALLOWED = 20
-IN_SECONDS = 10
 # Seconds that one message may take to leave for a client that does not read.
 SEND_TIMEOUT = 10
 
@@ -35,26 +32,23 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 async def socket(scope, receive, send):
     await receive()
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    origin = headers.get(b"origin")
-    if origin is not None and not is_our_origin(origin):
-        logger.warning("Refused a WebSocket from the foreign origin %r: SITE_URL names another one.", origin[:200])
-        return await _refuse(scope, send, 403, f"The origin {origin[:200]!r} is not this site.")
+    if await refuse_foreign(scope, send):
+        return
     name = scope["url_route"]["kwargs"]["topic"]
     topic = topics.find(name)
     if not topic:
-        return await _refuse(scope, send, 404, f"There is no topic {name[: topics.MAX_LENGTH]!r}.")
+        return await refuse(scope, send, 404, f"There is no topic {name[: topics.MAX_LENGTH]!r}.")
     try:
         position = changes.parse(parse_qs(scope["query_string"].decode("latin-1")).get("after", [None])[0])
     except changes.BadCursor as error:
-        return await _refuse(scope, send, 400, str(error))
+        return await refuse(scope, send, 400, str(error))
     visitor = await audience.visitor_of(scope) if topic.asks_who else None
     if not await topic.allows(visitor and visitor.user):
         logger.warning("Forbidden: %s, of user %s.", scope["path"], visitor.user.pk)
-        return await _refuse(scope, send, 403, f"You may not follow {name!r}.")
+        return await refuse(scope, send, 403, f"You may not follow {name!r}.")
 
     await send({"type": "websocket.accept"})
-    sending = asyncio.create_task(_send_messages(send, topic, _language(headers), position, visitor))
+    sending = asyncio.create_task(_send_messages(send, topic, language_of(scope), position, visitor))
     try:
         await _until_disconnect(receive, send)
     finally:
@@ -63,7 +57,7 @@ async def socket(scope, receive, send):
 
 async def nowhere(scope, receive, send):
     await receive()
-    await _refuse(scope, send, 404, "There is no WebSocket at this address.")
+    await refuse(scope, send, 404, "There is no WebSocket at this address.")
 
 
 async def _send_messages(send, topic, language, position, visitor):
@@ -88,15 +82,39 @@ async def _send_messages(send, topic, language, position, visitor):
 
 
 async def _until_disconnect(receive, send):
-    arrivals = deque(maxlen=MESSAGES_ALLOWED)
+    # A client has nothing to say here.
+    rate = Rate()
     while (await receive())["type"] != "websocket.disconnect":
-        now = time.monotonic()
-        if len(arrivals) == MESSAGES_ALLOWED and now - arrivals[0] < IN_SECONDS:
+        if rate.is_exceeded():
             return await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-        arrivals.append(now)
 
 
-async def _refuse(scope, send, status, sentence):
+class Rate:
+    """The messages of one client, of which settings.WEBSOCKET_RATE allows so many in so many seconds."""
+
+    def __init__(self):
+        self.arrivals = deque(maxlen=settings.WEBSOCKET_RATE[0])
+
+    def is_exceeded(self) -> bool:
+        """Count one more."""
+        messages, seconds = settings.WEBSOCKET_RATE
+        now = time.monotonic()
+        exceeded = len(self.arrivals) == messages and now - self.arrivals[0] < seconds
+        self.arrivals.append(now)
+        return exceeded
+
+
+async def refuse_foreign(scope, send) -> bool:
+    """Refuse a WebSocket that a page of another site opens. Was it one?"""
+    origin = _headers(scope).get(b"origin")
+    if origin is None or is_our_origin(origin):
+        return False
+    logger.warning("Refused a WebSocket from the foreign origin %r: SITE_URL names another one.", origin[:200])
+    await refuse(scope, send, 403, f"The origin {origin[:200]!r} is not this site.")
+    return True
+
+
+async def refuse(scope, send, status, sentence):
     """Answer the handshake with an HTTP response, where the server can."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         return await send({"type": "websocket.close"})
@@ -105,12 +123,17 @@ async def _refuse(scope, send, status, sentence):
     await send({"type": "websocket.http.response.body", "body": f"{sentence}\n".encode()})
 
 
-def _language(headers):
+def language_of(scope) -> str:
+    headers = _headers(scope)
     request = SimpleNamespace(
         COOKIES=parse_cookie(headers.get(b"cookie", "")),
         META={"HTTP_ACCEPT_LANGUAGE": headers.get(b"accept-language", "")},
     )
     return translation.get_language_from_request(request)
+
+
+def _headers(scope):
+    return {name: value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def is_our_origin(origin: str) -> bool:

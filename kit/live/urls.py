@@ -11,4 +11,5 @@ urlpatterns = [
     path("<path:topic>/ws", views.upgrade_required, name="ws"),
     path("<path:topic>/events", views.events if pushes else views.upgrade_required, name="events"),
     path("<path:topic>/changes", views.wait_for_changes if pushes else views.changes_now, name="changes"),
+    path("<path:rest>", views.own_websocket),
 ]

@@ -9,7 +9,7 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
-from . import audience, changes, topics
+from . import audience, changes, consumers, topics
 from .hub import Forbidden, Gone, Stopping, follow
 
 # Seconds a long poll may be held: less than proxies on the way allow an answer to take.
@@ -27,6 +27,13 @@ def upgrade_required(request, topic):
     else:
         sentence = "This address speaks WebSocket: ask for it with Upgrade: websocket."
     return HttpResponse(f"{sentence}\n", status=426, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def own_websocket(request, rest):
+    if any(route.pattern.match(request.path_info.lstrip("/")) for route in consumers.patterns()):
+        return upgrade_required(request, rest)
+    raise Http404("There is nothing at this address.")
 
 
 @require_safe

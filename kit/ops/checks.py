@@ -1,10 +1,13 @@
 """System checks: what can be known at start, said in one sentence with its remedy."""
 
+from inspect import iscoroutinefunction, isroutine
 from urllib.parse import urlsplit
 
+from channels.routing import URLRouter
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
 from django.http.request import split_domain_port, validate_host
+from django.urls import URLPattern
 from django.utils.module_loading import import_string
 
 from kit.serving import modes, not_compared
@@ -176,6 +179,35 @@ def check_site_is_allowed():
             "400.",
             "Let settings.py derive ALLOWED_HOSTS from SITE_URL, or add the host there.",
         )
+
+
+# --- WebSockets of the project's own ---
+
+
+@check(Error, "E011", Tags.urls)
+def check_own_websockets():
+    """Known only when somebody opens one otherwise, and in hybrid mode alone."""
+    from kit.live import consumers
+
+    for route in consumers.patterns():
+        if not isinstance(route, URLPattern) or not _is_asgi(route.callback):
+            yield (
+                f"websocket_urlpatterns has {route}, which leads to no consumer and no other ASGI application.",
+                "Give it path(…, SomeConsumer.as_asgi()). In place of include() and URLRouter, put the routes "
+                "themselves into the list: *module.websocket_urlpatterns.",
+            )
+        elif not str(route.pattern).removeprefix("^").startswith("live/"):
+            yield (
+                f"websocket_urlpatterns has {str(route.pattern)!r}, which does not begin with live/: in hybrid mode "
+                "Nginx sends nothing else to the servers that have WebSockets.",
+                "Let the path begin with live/.",
+            )
+
+
+def _is_asgi(application):
+    # Not just callable, which a view is, and a consumer without as_asgi().
+    call = application if isroutine(application) else type(application).__call__
+    return iscoroutinefunction(call) and not isinstance(application, URLRouter)
 
 
 # --- What pages may load ---

@@ -14,12 +14,14 @@ from django.urls import reverse
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
-from kit.live.topics import TOPICS
+from kit.live.topics import REGISTRATIONS
 
 # Where Nginx listens, inside the stack.
 PORTS = {"http": 8080, "https": 8443}
 # Seconds for each answer.
 TIMEOUT = 10
+# A topic that is none.
+NOWHERE = "no/such/topic"
 
 
 class Wrong(Exception):
@@ -96,10 +98,15 @@ class Visitor:
         return f"/ and {len(paths)} static files"
 
     def check_live(self) -> str:
-        """The first topic by WebSocket, there and back, or the refusal where this mode has none. What was looked at."""
-        topic = next(iter(TOPICS), None)
-        if topic is None:
+        """A WebSocket there and back, or the refusal where this mode has none. What was looked at.
+
+        It is that of a topic which everyone may follow. Where all are private, a handshake for one that does not exist
+        shows as much: only what speaks WebSocket answers it 404 in plain text. Django says 426.
+        """
+        if not REGISTRATIONS:
             return "no topic is registered"
+        public = (name for name, each in REGISTRATIONS.items() if not each.may_follow and not each.pattern.converters)
+        topic = next(public, NOWHERE)
         path = f"/live/{topic}/ws"
         if "websocket" not in settings.LIVE_TRANSPORTS:
             status = self.ask(path).status
@@ -109,7 +116,9 @@ class Visitor:
         try:
             asyncio.run(self._open(path))
         except InvalidStatus as error:
-            status = error.response.status_code
+            status, kind = error.response.status_code, error.response.headers.get("Content-Type", "")
+            if topic == NOWHERE and status == http.HTTPStatus.NOT_FOUND and kind.startswith("text/plain"):
+                return f"{path} is refused with 404 by what speaks WebSocket: no topic is public"
             raise Wrong(f"The WebSocket {path} does not open: it is answered {status} instead of 101.") from error
         except TimeoutError as error:
             raise Wrong(f"The WebSocket {path} does not open and answer within {self.timeout} s.") from error

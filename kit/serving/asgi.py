@@ -12,11 +12,11 @@ from .threads import Threads
 _threads = None if settings.STOCK_ASGI else Threads(settings.THREADS)
 
 
-def get_asgi_application(websocket_routes=()):
-    """Django with the live pages of kit.live, and with WebSockets of your own: `websocket_routes` are paths to ASGI
-    applications (Channels' consumers). They begin with live/, which is what Nginx sends to the server that has them."""
+def get_asgi_application():
+    """Django, its static files, the live pages of kit.live, and the project's own WebSockets."""
     # First: it loads the applications, and what follows imports their models.
     http = asgi.get_asgi_application()
+    from kit.live import consumers
     from kit.live.sockets import nowhere, socket
 
     from .handler import Handler
@@ -28,8 +28,8 @@ def get_asgi_application(websocket_routes=()):
             "http": StaticFiles(http),
             "websocket": URLRouter(
                 [
+                    *consumers.routes(),
                     path("live/<path:topic>/ws", socket),
-                    *websocket_routes,
                     # The last: Channels raises where no route fits, and a stranger can ask for anything.
                     re_path("", nowhere),
                 ]

@@ -82,7 +82,7 @@ class Worker(UvicornWorker):
         "lifespan": "auto",
         "server_header": False,
         "http": Http,
-        "ws_max_size": 64 * 1024,
+        "ws_max_size": settings.WEBSOCKET_SIZE,
         "ws": WebSocket,
         # Each socket would keep a zlib window of some 300 KB for messages of a few hundred bytes.
         "ws_per_message_deflate": False,

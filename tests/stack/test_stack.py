@@ -7,8 +7,7 @@ import time
 from django.conf import settings
 from django.shortcuts import resolve_url
 
-from kit.live.topics import TOPICS
-from tests.test_serving import UPGRADE
+from tests.test_serving import TOPICS, UPGRADE
 
 PAGE = resolve_url(settings.LOGIN_URL)
 MAKE_USER = "from django.contrib.auth import get_user_model as u; u()(**{u().USERNAME_FIELD: 'e2e@example.com'}).save()"

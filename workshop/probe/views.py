@@ -6,14 +6,18 @@ Sync, but for the stream under ASGI: they talk to the database, and every mode c
 import asyncio
 import hashlib
 import time
+from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -120,5 +124,46 @@ def stream(request):
 @require_POST
 @transaction.atomic
 def note(request):
-    publish(NOTES, request.POST["text"])
+    publish(request.POST.get("topic", NOTES), request.POST["text"])
     return HttpResponse(status=204)
+
+
+def _join(request):
+    request.user.groups.add(Group.objects.get_or_create(name=request.POST["room"])[0])
+
+
+def _leave(request):
+    request.user.groups.clear()
+
+
+def _deactivate(request):
+    request.user.is_active = False
+    request.user.save()
+
+
+def _change_password(request):
+    request.user.set_password("another one")
+    request.user.save()
+
+
+def _expire(request):
+    Session.objects.filter(pk=request.session.session_key).update(expire_date=timezone.now() - timedelta(seconds=1))
+
+
+STEPS = {
+    "join": _join,
+    "leave": _leave,
+    "sign-out": logout,
+    "deactivate": _deactivate,
+    "change-password": _change_password,
+    "expire": _expire,
+}
+
+
+@csrf_exempt
+@require_POST
+def step(request, step):
+    """What gives the visitor a right or takes it away. Answers with the number of the user."""
+    number = request.user.pk
+    STEPS[step](request)
+    return HttpResponse(str(number), content_type="text/plain")

@@ -62,9 +62,9 @@ class Member:
 
     prefix = "member"
 
-    def __init__(self, client: httpx.Client):
+    def __init__(self, client: httpx.Client, name: str = ""):
         self.client = client
-        self.name = f"{self.prefix}-{secrets.token_hex(6)}"
+        self.name = name or f"{self.prefix}-{secrets.token_hex(6)}"
         self.enter()
 
     def enter(self) -> None:

@@ -1,8 +1,14 @@
 """Each system check finds what it is for, and is silent otherwise."""
 
+from types import ModuleType
+
 import pytest
+from channels.auth import AuthMiddlewareStack
+from channels.consumer import AsyncConsumer
+from channels.routing import URLRouter
 from django.conf import settings
 from django.core.checks.registry import registry
+from django.urls import include, path, re_path
 
 from kit import serving
 from kit.ops import checks
@@ -28,6 +34,21 @@ IN_CACHE = "django.contrib.sessions.backends.cache"
 UNDER_ASGI = {"SERVER_INTERFACE": "ASGI"}
 HERE = "workshop.tests.ops.test_checks"
 POLICY = {"script-src": ["'self'"]}
+
+
+async def application(scope, receive, send):
+    pass
+
+
+class Consumer(AsyncConsumer):
+    pass
+
+
+def own_websockets(*patterns):
+    urls = ModuleType("urls")
+    urls.websocket_urlpatterns = patterns
+    return {"ROOT_URLCONF": urls}
+
 
 FOUND = {
     "shared-layer": (checks.check_shared_channel_layer, {"PROCESSES": 2, "REDIS_URL": None}, "ops.E001"),
@@ -82,6 +103,26 @@ FOUND = {
     "no-policy": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": {}}}, "ops.E010"),
     "no-dict": (checks.check_policies, {"CSP_BY_PATH": {"/docs/": "script-src 'self'"}}, "ops.E010"),
     "no-directive-of-the-site": (checks.check_policies, {"SECURE_CSP": {"scripts-src": True}}, "ops.E010"),
+    "socket-not-below-live": (
+        checks.check_own_websockets, own_websockets(path("talks/<int:pk>", Consumer.as_asgi())), "ops.E011",
+    ),
+    "socket-not-below-live-by-expression": (
+        checks.check_own_websockets, own_websockets(re_path("^(live/)?talks$", application)), "ops.E011",
+    ),
+    "consumer-without-as-asgi": (
+        checks.check_own_websockets, own_websockets(path("live/talks", Consumer)), "ops.E011",
+    ),
+    "view-for-a-socket": (
+        checks.check_own_websockets, own_websockets(path("live/talks", lambda request: None)), "ops.E011",
+    ),
+    "included-sockets": (
+        checks.check_own_websockets,
+        own_websockets(path("live/talks/", include([path("", Consumer.as_asgi())]))), "ops.E011",
+    ),
+    "router-of-sockets": (
+        checks.check_own_websockets,
+        own_websockets(path("live/talks/", URLRouter([path("", application)]))), "ops.E011",
+    ),
 }  # fmt: skip
 
 
@@ -139,6 +180,15 @@ FINE = {
         {"CSP_BY_PATH": {"/docs/": {**POLICY, "img-src": "data:", "upgrade-insecure-requests": True}}},
     ),
     "one-worker": (checks.check_memory_of_workers, {"WORKERS": 1}),
+    "own-sockets": (
+        checks.check_own_websockets,
+        own_websockets(
+            path("live/talks", Consumer.as_asgi()),
+            re_path("^live/talks/([0-9]+)$", application),
+            path("live/members", AuthMiddlewareStack(Consumer.as_asgi())),
+        ),
+    ),
+    "no-own-sockets": (checks.check_own_websockets, {"ROOT_URLCONF": ModuleType("urls")}),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings
 
+from kit.live import register, topics
 from kit.ops import visitor
 from kit.ops.doctor import visits
 from kit.ops.management.commands.doctor import examine
@@ -20,7 +21,17 @@ def server(notes_server):
 
 
 @pytest.fixture
-def site(server, monkeypatch):
+def registered(monkeypatch):
+    """The topics that this process knows: one that everyone may follow."""
+    registered = {}
+    for module in (topics, visitor):
+        monkeypatch.setattr(module, "REGISTRATIONS", registered)
+    register("notes", lambda keys: {}, public=True)
+    return registered
+
+
+@pytest.fixture
+def site(server, registered, monkeypatch):
     """That server in the place of Nginx; this process has its settings."""
     address = urlsplit(server.url)
     given = {
@@ -30,7 +41,6 @@ def site(server, monkeypatch):
     }
     for name, value in given.items():
         monkeypatch.setattr(settings, name, value)
-    monkeypatch.setattr(visitor, "TOPICS", {"notes": None})
     monkeypatch.setattr(visits, "NGINX", "127.0.0.1")
     monkeypatch.setitem(visits.PORTS, "http", address.port)
     return address
@@ -41,8 +51,8 @@ def test_a_server_that_works_passes(site, check):
     assert check(Visitor("127.0.0.1"))
 
 
-def test_without_a_topic_there_is_nothing_to_open(monkeypatch):
-    monkeypatch.setattr(visitor, "TOPICS", {})
+def test_without_a_topic_there_is_nothing_to_open(registered):
+    registered.clear()
     assert Visitor("127.0.0.1", 1).check_live() == "no topic is registered"
 
 
@@ -95,6 +105,33 @@ def test_a_socket_that_does_not_open_is_named(site, monkeypatch):
     monkeypatch.setattr(settings, "LIVE_TRANSPORTS", ("websocket",))
     with pytest.raises(Wrong, match="does not open"):
         Visitor("127.0.0.1", site.port).check_live()
+
+
+@pytest.fixture
+def private(registered):
+    """No topic that anyone could open without an account, or without knowing its parameter."""
+    registered.clear()
+    register("mine", lambda keys: {}, may_follow=lambda user: False)
+    register("rooms/<slug:room>", lambda keys, room: {}, public=True)
+
+
+def test_where_no_topic_can_be_opened_it_counts_that_a_handshake_is_refused_by_what_speaks_websocket(site, private):
+    refused = "404 by what speaks WebSocket" if "websocket" in settings.LIVE_TRANSPORTS else "426"
+    assert f"is refused with {refused}" in Visitor("127.0.0.1").check_live()
+
+
+@pytest.mark.modes("wsgi")
+def test_a_refusal_by_a_server_without_websockets_is_named(site, private, monkeypatch):
+    monkeypatch.setattr(settings, "LIVE_TRANSPORTS", ("websocket",))
+    with pytest.raises(Wrong, match="is answered 426 instead of 101"):
+        Visitor("127.0.0.1").check_live()
+
+
+@pytest.mark.modes("asgi")
+def test_a_refusal_of_the_origin_is_named(site, private, monkeypatch):
+    monkeypatch.setattr(settings, "SITE_URL", "http://evil.example")
+    with pytest.raises(Wrong, match="is answered 403 instead of 101"):
+        Visitor("127.0.0.1").check_live()
 
 
 def test_where_nobody_listens_that_is_said(monkeypatch):
