@@ -110,12 +110,12 @@ def moved(known: dict[str, int]) -> dict[str, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT key, newest FROM (
-                SELECT key, CAST(value AS bigint) AS known, {horizon} AS horizon,
-                    coalesce((SELECT max(position) FROM live_change WHERE topic = key), 0) AS newest
+            SELECT name, newest FROM (
+                SELECT asked.key AS name, CAST(asked.value AS bigint) AS known, {horizon} AS horizon,
+                    coalesce((SELECT max(position) FROM live_change WHERE topic = asked.key), 0) AS newest
                 FROM {each} AS asked
             ) AS topics
-            WHERE newest > known OR (newest < known AND horizon < known)
+            WHERE newest <> known AND (newest > known OR horizon < known)
             """,  # noqa: S608  (nothing of it comes from outside)
             [json.dumps({**known, HORIZON: -1})],
         )

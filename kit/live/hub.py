@@ -225,10 +225,9 @@ class _Process:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self.look_now.wait()
             except TimeoutError:
-                pass
+                if not self.hubs:
+                    break
             self.look_now.clear()
-            if not self.hubs:
-                break
             horizon = 0
             try:
                 horizon = await self._look()

@@ -1,11 +1,12 @@
 import asyncio
+import json
 
 import pytest
 from channels.db import database_sync_to_async
 from django.utils import translation
 from redis import asyncio as redis_client
 
-from kit.live import hints, topics
+from kit.live import audience, changes, hints, topics
 from kit.live import hub as hubs
 
 
@@ -17,13 +18,30 @@ def notes(monkeypatch):
     def render(keys):
         return {key: f"<p lang={translation.get_language()}>{objects[key]}</p>" for key in keys if key in objects}
 
-    monkeypatch.setitem(topics.TOPICS, "notes", render)
+    monkeypatch.setattr(topics, "REGISTRATIONS", {})
+    topics.register("notes", render, public=True)
+    topics.register("rooms/<int:room>", lambda keys, room: render(keys), public=True)
     return objects
 
 
-async def save(notes, key, text="text"):
+async def save(notes, key, text="text", topic="notes"):
     notes[key] = text
-    await database_sync_to_async(topics.publish)("notes", key)
+    await database_sync_to_async(topics.publish)(topic, key)
+
+
+def follow(topic="notes", language="en", position=None, visitor=None):
+    return hubs.follow(topics.get(topic), language, position, visitor)
+
+
+def read(topic="notes", position=None, language="en", viewer=None):
+    """The message for one reader, as it sees it; None when its page must be loaded anew."""
+    reading = (language, position, viewer)
+    message = changes.after(topics.get(topic), {reading})[reading]
+    return message and json.loads(message.text)
+
+
+def keys(message):
+    return [change["id"] for change in json.loads(message.text)["changes"]]
 
 
 async def soon(awaitable, seconds=2):
@@ -37,19 +55,15 @@ async def until(condition, seconds=3):
             await asyncio.sleep(0.01)
 
 
-async def listening(hub):
-    """Until the hub hears hints: one that comes before it has subscribed is lost."""
-    while not hub.hints:
-        await hints._send(hub.topic)
+async def listening(process):
+    """Until hints are heard: one that comes before the subscription is lost."""
+    process.start()
+    heard, hear = [], process._hear
+    process._hear = lambda hint: (heard.append(hint), hear(hint))
+    while not heard:
+        await hints._send({"type": "live.hint", "topic": "nobody's"})
         await asyncio.sleep(0.01)
-
-
-async def close(hub):
-    for task in hub.tasks:
-        task.cancel()
-    await asyncio.gather(*hub.tasks, return_exceptions=True)
-    hubs._hubs.clear()
-    await hubs.get_channel_layer().flush()
+    process._hear = hear
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +97,13 @@ async def redis(settings):
 
 
 @pytest.fixture
-async def hub(notes, transactional_db):
-    hub = hubs.hub("notes")
-    yield hub
-    await close(hub)
+async def process(notes, transactional_db):
+    """All hubs of the event loop of this test."""
+    process = hubs._processes[asyncio.get_running_loop()] = hubs._Process()
+    yield process
+    examining = audience._process().examining
+    tasks = [*process.tasks, *([examining] if examining else [])]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await hubs.get_channel_layer().flush()

@@ -6,8 +6,10 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from kit.live import changes
+from kit.live import changes, topics
 from kit.live.topics import publish
+
+from .conftest import read
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +27,8 @@ def written(key, has_written, may_commit):
 
 def follow(cursor, seen):
     """Read on from `cursor` as an open page does; the new cursor."""
-    message = changes.after("notes", {("en", cursor)})["en", cursor]
+    reading = ("en", cursor, None)
+    message = changes.after(topics.get("notes"), {reading})[reading]
     seen += [change["id"] for change in json.loads(message.text)["changes"]]
     return message.position
 
@@ -71,3 +74,52 @@ def test_many_writers_at_once_hide_nothing(notes):
         cursor = follow(cursor, seen)
     follow(cursor, seen)
     assert sorted(seen, key=int) == keys
+
+
+def test_two_that_publish_in_the_same_topics_the_other_way_round_both_commit(notes):
+    # On PostgreSQL each would hold the lock of its first topic, and wait for that of its second.
+    both_written, failures = threading.Barrier(2), []
+
+    def write(number, rooms):
+        try:
+            with transaction.atomic():
+                for room in rooms:
+                    publish(f"rooms/{room}", f"{number}-{room}")
+                if connection.vendor == "postgresql":
+                    both_written.wait(5)
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    rooms = list(range(20))
+    writers = [threading.Thread(target=write, args=(0, rooms)), threading.Thread(target=write, args=(1, rooms[::-1]))]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(10)
+    assert failures == []
+    assert {room: len(read(f"rooms/{room}", 0)["changes"]) for room in rooms} == dict.fromkeys(rooms, 2)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_a_commit_does_not_wait_for_one_in_another_topic(notes):
+    """The positions of rooms/1 are drawn, and its commit is held up for as long as the other takes."""
+    with transaction.atomic():
+        publish("rooms/1", "1")
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for room, waits in (("rooms/2", False), ("rooms/1", True)):
+            other = threading.Thread(target=_commit, args=(room,))
+            other.start()
+            other.join(1)
+            assert other.is_alive() == waits
+    other.join(5)
+    assert not other.is_alive()
+
+
+def _commit(topic):
+    try:
+        publish(topic, "2")
+    finally:
+        connection.close()

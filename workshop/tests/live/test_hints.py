@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from kit.live import hints
 from kit.logs import Clean, request_id
 
-from .conftest import listening, until
+from .conftest import follow, listening, until
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def sent(monkeypatch):
     """The thread that each hint left on."""
     threads = []
 
-    async def group_send(topic):
+    async def group_send(hint):
         await asyncio.sleep(0.05)
         threads.append(threading.current_thread())
 
@@ -57,7 +57,7 @@ def test_all_hints_leave_on_one_thread(sent):
 
 
 def test_a_hint_that_fails_is_logged_under_the_request_that_caused_it(monkeypatch, caplog):
-    async def group_send(topic):
+    async def group_send(hint):
         raise OSError("Redis is away")
 
     def change():
@@ -73,9 +73,9 @@ def test_a_hint_that_fails_is_logged_under_the_request_that_caused_it(monkeypatc
 def test_a_worker_does_not_wait_for_a_hint(sent, monkeypatch):
     may_leave, group_send = threading.Event(), hints._group_send
 
-    async def held_back(topic):
+    async def held_back(hint):
         await until(may_leave.is_set)
-        await group_send(topic)
+        await group_send(hint)
 
     monkeypatch.setattr(hints, "_group_send", held_back)
     as_a_worker(lambda: hints.send("notes"))
@@ -127,14 +127,15 @@ def test_a_forked_process_has_a_thread_of_its_own(sent):
     assert len(set(sent)) == 1
 
 
-async def test_a_connection_to_redis_is_kept_and_made_anew_when_it_was_cut(redis, hub, caplog):
-    await listening(hub)
-    others, heard = await redis.connections(), hub.hints
-    for _ in range(5):
+async def test_a_connection_to_redis_is_kept_and_made_anew_when_it_was_cut(redis, process, caplog):
+    with follow() as reader:
+        await listening(process)
+        others, heard = await redis.connections(), reader.hub.hints
+        for _ in range(5):
+            await asyncio.to_thread(hints.send, "notes")
+        await until(lambda: reader.hub.hints == heard + 5)
+        (kept,) = await redis.connections() - others
+        await redis.cut({kept})
         await asyncio.to_thread(hints.send, "notes")
-    await until(lambda: hub.hints == heard + 5)
-    (kept,) = await redis.connections() - others
-    await redis.cut({kept})
-    await asyncio.to_thread(hints.send, "notes")
-    await until(lambda: hub.hints == heard + 6)
+        await until(lambda: reader.hub.hints == heard + 6)
     assert "No hint sent" not in caplog.text

@@ -11,13 +11,13 @@ from uvicorn import Config, Server
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 
+from kit.live import audience, sockets
 from kit.live import hub as hubs
-from kit.live import sockets
 from kit.serving import timeouts
 from kit.serving.asgi import get_asgi_application
 from kit.serving.worker import Worker
 
-from .conftest import listening, save, soon, until
+from .conftest import follow, listening, save, soon, until
 
 HANDSHAKE = (
     b"GET /live/notes/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -30,8 +30,8 @@ CLOSED_1013 = b"\x88\x02\x03\xf5"
 
 
 @pytest.fixture
-async def server(hub):
-    await listening(hub)
+async def server(process):
+    await listening(process)
     listener = sockets_of_the_system.create_server(("127.0.0.1", 0))
     # What it accepts has the same: the system would take megabytes.
     listener.setsockopt(sockets_of_the_system.SOL_SOCKET, sockets_of_the_system.SO_SNDBUF, 4096)
@@ -80,25 +80,25 @@ async def read_to_the_end(connection):
     return received
 
 
-async def test_a_client_that_does_not_read_delays_nobody_and_is_closed_with_1013(hub, notes, server, monkeypatch):
+async def test_a_client_that_does_not_read_delays_nobody_and_is_closed_with_1013(process, notes, server, monkeypatch):
     monkeypatch.setattr(sockets, "SEND_TIMEOUT", 1)
     monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
     async with reader(server) as other, sleeper(server) as slow:
-        assert len(hub.readers) == 2
+        assert len(audience._process().connections) == 2
         await save(notes, "1", MUCH)
         await hears(other, "1")
         for key in ("2", "3", "4"):
             await save(notes, key)
             await hears(other, key)
         # All of that came while the server was still trying.
-        assert len(hub.readers) == 2
-        await until(lambda: len(hub.readers) == 1)
+        assert len(audience._process().connections) == 2
+        await until(lambda: len(audience._process().connections) == 1)
         assert (await read_to_the_end(slow)).endswith(CLOSED_1013)
         await save(notes, "5")
         await hears(other, "5")
 
 
-async def test_a_client_that_never_reads_again_holds_no_connection(hub, notes, server, monkeypatch):
+async def test_a_client_that_never_reads_again_holds_no_connection(process, notes, server, monkeypatch):
     monkeypatch.setattr(sockets, "SEND_TIMEOUT", 0.3)
     monkeypatch.setattr(timeouts, "LIVE_CLOSE", 0.3)
     async with sleeper(server):
@@ -106,12 +106,12 @@ async def test_a_client_that_never_reads_again_holds_no_connection(hub, notes, s
         await asyncio.sleep(0.1)
         await save(notes, "2")
         await until(lambda: not server.server_state.connections and not server.server_state.tasks)
-    assert not hub.readers
+    assert not process.hubs
 
 
-async def test_500_sockets_that_close_at_once_raise_nothing_and_leave_no_readers(hub, notes, monkeypatch, caplog):
+async def test_500_sockets_that_close_at_once_raise_nothing_and_leave_no_readers(process, notes, monkeypatch, caplog):
     monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
-    await listening(hub)
+    await listening(process)
     others, closed = asyncio.all_tasks(), asyncio.Event()
     heard = []
 
@@ -141,14 +141,14 @@ async def test_500_sockets_that_close_at_once_raise_nothing_and_leave_no_readers
 
     pages = [asyncio.create_task(page()) for _ in range(500)]
     await until(lambda: len(heard) == 500)
-    assert len(hub.readers) == 500
+    assert len(audience._process().connections) == 500
     tasks = asyncio.all_tasks() - others
     await save(notes, "1")
     await soon(asyncio.gather(*pages))
-    await until(lambda: not hub.readers and asyncio.all_tasks() == others)
+    await until(lambda: not process.hubs and asyncio.all_tasks() == others)
     assert [task.exception() for task in tasks if not task.cancelled() and task.exception()] == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
-    with hub.reader("en", None) as reader:
+    with follow() as reader:
         await soon(reader.next())
         await save(notes, "2")
         await soon(reader.next(), 1)
