@@ -88,21 +88,22 @@ def test_a_consumer_speaks_the_language_of_its_visitor_also_on_a_thread(server):
 
 
 @pushing
-@pytest.mark.parametrize("what", ["sign-out", "deactivate", "change-password", "expire"])
-def test_a_consumer_is_closed_with_4403_when_its_session_ends(server, what):
-    with (
-        server.poster() as leaver,
-        server.poster() as other,
-        opened(server, additional_headers={"Cookie": cookie(leaver)}) as closed,
-        opened(server, additional_headers={"Cookie": cookie(other)}) as open_,
-        opened(server) as anonymous,
-    ):
-        step(leaver, what)
-        assert close_code(closed, CUT_OFF_WITHIN) == 4403
-        for socket in (open_, anonymous):
-            heard(socket)
-            assert told(socket, "query")
-    assert logged(server, "disconnected with 4403.")
+def test_a_consumer_is_closed_with_4403_when_its_session_ends(server):
+    with ExitStack() as stack:
+        anonymous, member, *leaving = [stack.enter_context(server.poster()) for _ in range(6)]
+        sockets = {
+            each: stack.enter_context(opened(server, additional_headers={"Cookie": cookie(each)}))
+            for each in (member, *leaving)
+        }
+        sockets[anonymous] = stack.enter_context(opened(server))
+        for leaver, what in zip(leaving, ["sign-out", "deactivate", "change-password", "expire"], strict=True):
+            step(leaver, what)
+        end = time.monotonic() + CUT_OFF_WITHIN
+        assert [close_code(sockets[leaver], end - time.monotonic()) for leaver in leaving] == [4403] * 4
+        for each in (anonymous, member):
+            heard(sockets[each])
+            assert told(sockets[each], "query")
+    assert logged(server, "disconnected with 4403.", times=4) == 4
 
 
 @pushing
