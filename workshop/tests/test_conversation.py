@@ -100,15 +100,18 @@ def test_a_killed_worker_loses_doubles_and_reorders_nothing(server, two):
     owner, member = two
     said = {owner: [], member: []}
     for number in range(12):
+        killed = workers(server) if number in (3, 7) else []
+        for worker in killed:
+            # Until it is killed it takes what it is sent, and does nothing with it.
+            os.kill(worker, signal.SIGSTOP)
         for page in two:
             said[page].append(f"{number} of {'owner' if page is owner else 'member'}")
             write(page, said[page][-1])
-        if number in (3, 7):
-            for worker in workers(server):
-                os.kill(worker, signal.SIGKILL)
-        time.sleep(0.3)
+        time.sleep(1)
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
     for page in two:
-        expect(page.locator(".unsent")).to_have_count(0, timeout=60_000)
+        expect(page.locator(".unsent")).to_have_count(0, timeout=30_000)
         expect(saved(page)).to_have_count(24, timeout=WITHIN)
         expect(page.locator("#messages > li")).to_have_count(24)
     texts = saved(owner).all_inner_texts()
