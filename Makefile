@@ -20,9 +20,9 @@ run-asgi: ## Serve with Gunicorn and a Uvicorn worker (ASGI) on PORT (8000)
 dev: ## The same with DEBUG, in SERVER_MODE (asgi); edited files are reloaded
 	@DEBUG=1 bin/serve $${SERVER_MODE:-asgi}
 
-app: ## Add an application with a live page: make app NAME=orders
+app: ## Add an application, live and private to each member: make app NAME=orders (PUBLIC=1: for everyone)
 	@bin/venv requirements-dev.txt
-	@$(PYTHON) -m kit.add_app "$(call given,NAME)"
+	@$(PYTHON) -m kit.add_app "$(call given,NAME)" "$(call given,PUBLIC)"
 
 test: ## Run the tests that need no Docker
 	@bin/venv requirements-dev.txt

@@ -19,10 +19,12 @@ MANAGE = ROOT / "manage.py"
 KEY = ROOT / "var" / "secret_key"
 
 
-def add(name: str) -> str:
+def add(name: str, public: str = "") -> str:
     from django.conf import settings
 
     check(name)
+    if public not in ("", "0", "1"):
+        raise CommandError(f"PUBLIC={public!r} is wrong: expected 1, for a page that everyone sees, or 0.")
     one = singular(name)
     registered = {}
     for module, start, line in (
@@ -37,16 +39,18 @@ def add(name: str) -> str:
     folder = ROOT / "apps" / name
     model = one.title().replace("_", "")
     words = {"model": model, "words": one.replace("_", " "), "plural": name.replace("_", " ")}
+    owner = {"public": public == "1", "converter": converter()}
     folder.mkdir()
     template = {"template": str(ROOT / "kit" / "app_template"), "extensions": ["py", "html"], "files": []}
-    StartApp().handle(name=name, directory=str(folder), verbosity=0, **template, **words)
+    StartApp().handle(name=name, directory=str(folder), verbosity=0, **template, **words, **owner)
     if "ko" not in dict(settings.LANGUAGES):
         shutil.rmtree(folder / "locale", ignore_errors=True)
     for file, text in registered.items():
         file.write_text(text)
     subprocess.run([sys.executable, MANAGE, "makemigrations", name, "--verbosity", "0"], check=True)
+    audience = "everyone sees what members add" if public == "1" else "each member sees and changes only their own"
     return (
-        f"apps/{name} is there. See its page, /{name}/: make run-asgi\n"
+        f"apps/{name} is there. On its page, /{name}/, {audience}: make run-asgi\n"
         f"After a change of its model, {model}: .venv/bin/python manage.py makemigrations {name}"
     )
 
@@ -69,6 +73,16 @@ def check(name: str) -> None:
         raise CommandError(f"The address /{name}/ is taken: choose another name.")
 
 
+def converter() -> str:
+    """The path converter of what identifies a user."""
+    from django.contrib.auth import get_user_model
+    from django.db import models
+
+    key = get_user_model()._meta.pk
+    kinds = {models.IntegerField: "int", models.UUIDField: "uuid"}
+    return next((name for kind, name in kinds.items() if isinstance(key, kind)), "str")
+
+
 def singular(name: str) -> str:
     for plural, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
         if name.endswith(plural):
@@ -85,6 +99,6 @@ if __name__ == "__main__":
         KEY.write_text(secrets.token_urlsafe(64))
     try:
         django.setup()
-        print(add(sys.argv[1]))
+        print(add(*sys.argv[1:]))
     except CommandError as error:
         sys.exit(str(error))

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 # a client that does not read can delay the news, and within timeouts.WORKER_SHUTDOWN.
 FAREWELL = timeouts.LIVE_CLOSE + 5
 
-# Close codes of RFC 6455, section 7.4.1. Other servers close with the first when nothing is sent, too.
+# Close codes of RFC 6455, section 7.4.1. Other servers, too, close an idle connection with the first: the client broke
+# no rule (1008), and what it came for need not be done (1000).
 GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
 # The code for each reason to be sent away.

@@ -22,8 +22,6 @@ class Change(models.Model):
         indexes = [
             models.Index(fields=["topic", "position"], name="live_change_position"),
             models.Index(fields=["at"], name="live_change_at"),
-            # Those of the transactions that are about to commit.
-            models.Index(fields=["topic"], condition=models.Q(position=None), name="live_change_without_position"),
         ]
 
     def __str__(self):

@@ -57,6 +57,10 @@ class WebSocket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self.cut_off_later()
         await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            # Uvicorn takes a handshake that is refused with an answer for one that was never completed, and logs an
+            # error beside the line that names the refusal.
+            self.handshake_complete = True
 
     def keepalive_timeout(self):
         super().keepalive_timeout()

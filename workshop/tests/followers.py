@@ -53,13 +53,13 @@ class Follower:
         self.headers = f"Cookie: {cookie}\r\nAccept-Language: {language}\r\n{self.transport.headers}"
         self.received = b""
         self.cut_at: float | None = None
-        self.connection = socket.socket()
-        self.ask()
+        self.lost_at: float | None = None
+        self.connection: socket.socket | None = None
 
     def ask(self) -> None:
-        """Connect, again if need be, and ask for what comes after that which has been received."""
-        self.connection.close()
+        """Connect, and ask for what comes after that which has been received."""
         cursor = re.findall(rb'"cursor":"(\d+)"', self.received)[-1:] or [b"0"]
+        self.close()
         self.connection = socket.create_connection((self.address.hostname, self.address.port), timeout=5)
         self.ended = False
         path = f"/live/{self.topic}/{self.transport.path}after={cursor[0].decode()}"
@@ -74,6 +74,10 @@ class Follower:
         self.received += piece
         if self.cut_at is None and re.search(self.transport.cut, self.received, re.DOTALL):
             self.cut_at = time.monotonic()
+
+    def close(self) -> None:
+        if self.connection:
+            self.connection.close()
 
     def has(self, text: str) -> bool:
         return text.encode() in self.received
@@ -95,6 +99,22 @@ def listen(followers, until, seconds: float = 5) -> None:
                 key.data.receive()
                 if key.data.ended:
                     selector.unregister(key.fileobj)
+                    key.data.close()
+
+
+def come(server: Server, topic: str, transport: str, cookie: str = "", until: str = "") -> Follower:
+    """To the door: connect, and receive until this text comes or the server ends it."""
+    follower = Follower(server, topic, transport, cookie)
+    follower.ask()
+    listen([follower], lambda follower: follower.ended or (until and follower.has(until)), 3)
+    follower.close()
+    return follower
+
+
+def poll(followers) -> None:
+    for follower in followers:
+        follower.ask()
+        listen([follower], lambda follower: follower.ended)
 
 
 def topics(number: int | str, room: str) -> dict[str, str]:
@@ -117,45 +137,49 @@ def publish(server: Server, topics, text: str) -> None:
 
 
 def follow_and_lose(server: Server, steps: dict[str, str]) -> dict[tuple[str, str, str], Follower]:
-    """Members of one room follow all there is, on each transport. Then each takes a step of these, and after that
-    something changes. By name of the member, kind of topic and transport: who has followed. Each has `lost_at`."""
+    """Members of one room follow all there is. Then each takes a step of these, and after that something changes.
+
+    By name of the step, kind of topic and transport: who has followed.
+    """
     with ExitStack() as stack:
         room = f"room-{secrets.token_hex(6)}"
-        members = {name: stack.enter_context(server.poster()) for name in steps}
-        followers = {}
-        for name, member in members.items():
-            for kind, topic in topics(step(member, "join", room=room), room).items():
-                for transport in HELD if server.pushes else ():
-                    followers[name, kind, transport] = Follower(server, topic, transport, cookie(member))
-                followers[name, kind, "poll"] = Follower(server, topic, "poll", cookie(member))
+        transports = TRANSPORTS if server.pushes else ("poll",)
+        # Another member on each: with a password that was changed, a poll ends the session for all who share it.
+        members = {(name, each): stack.enter_context(server.poster()) for name in steps for each in transports}
+        followers = {
+            (name, kind, transport): Follower(server, topic, transport, cookie(member))
+            for (name, transport), member in members.items()
+            for kind, topic in topics(step(member, "join", room=room), room).items()
+        }
         everyone = followers.values()
         all_topics = {follower.topic for follower in everyone}
-        polls = [follower for (*_, transport), follower in followers.items() if transport == "poll"]
-        long_polls = [follower for (*_, transport), follower in followers.items() if transport == "long-poll"]
-
+        polls, long_polls, held = (
+            [follower for (*_, transport), follower in followers.items() if transport in names]
+            for names in (("poll",), ("long-poll",), HELD)
+        )
+        for follower in held:
+            follower.ask()
         publish(server, all_topics, BEFORE)
-        listen(polls, lambda follower: follower.ended)
-        _ask(polls)
-        listen(everyone, lambda follower: follower.has(BEFORE))
-        _ask(long_polls)
-        lost_at = {}
-        for name, member in members.items():
-            lost_at[name] = time.monotonic()
+        poll(polls)
+        listen(held, lambda follower: follower.has(BEFORE))
+        for follower in long_polls:
+            follower.ask()
+        for (name, transport), member in members.items():
+            for kind in kinds:
+                followers[name, kind, transport].lost_at = time.monotonic()
             _take(member, steps[name])
-        _ask(polls)
-        for (name, *_), follower in followers.items():
-            follower.lost_at = lost_at[name]
+        poll(polls)
         leaving = [each for (name, kind, _), each in followers.items() if loses(steps[name], kind)]
         listen(leaving, lambda follower: follower.cut_at, CUT_OFF_WITHIN + 1)
 
         publish(server, all_topics, AFTER)
-        _ask(polls)
+        poll(polls)
         staying = [follower for follower in everyone if follower not in leaving]
         listen(staying, lambda follower: follower.has(AFTER))
         # Long enough for what must not come.
         listen(leaving, lambda follower: False, 1)
         for follower in everyone:
-            follower.connection.close()
+            follower.close()
     return followers
 
 
@@ -174,8 +198,3 @@ def _take(member, name):
             step(Poster(another_browser, member.name), "sign-out")
     elif name != STAY:
         step(member, name)
-
-
-def _ask(followers):
-    for follower in followers:
-        follower.ask()

@@ -1,8 +1,9 @@
 """Commits in different topics no longer wait for each other, and old changes can be removed.
 
-PostgreSQL draws positions under a lock for each topic now, all of a transaction in one go and in one order, or two that
-publish in the same topics could wait for each other for ever. There are 1,024 such locks: one for each of any number of
-topics would not fit into the server's table of locks. The numbers still come from one sequence, so that they pass the horizon.
+PostgreSQL draws positions under a lock for each topic now. A transaction takes those of all its topics at once and in one
+order, or two that publish in the same topics could wait for each other for ever: the first trigger notes them as they are
+written, for as long as the transaction lasts. There are 1,024 locks, because one for each of any number of topics would
+not fit into the server's table of locks. The numbers still come from one sequence, so that they pass the horizon.
 """
 
 from django.db import migrations, models
@@ -10,20 +11,35 @@ from django.db.models.functions import Now
 from django_migration_linter import IgnoreMigration
 
 POSTGRESQL = """
-CREATE OR REPLACE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION live_change_note_lock() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- Rows without a position are those of this transaction; the first of its triggers sees to all.
-    IF EXISTS (SELECT FROM live_change WHERE id = NEW.id AND position IS NULL) THEN
-        PERFORM pg_advisory_xact_lock(hashtext('live_change'), lock) FROM (
-            SELECT DISTINCT hashtext(topic) & 1023 AS lock FROM live_change WHERE position IS NULL ORDER BY lock
-        ) AS locks;
-        UPDATE live_change SET position = nextval('live_change_position_seq'), at = clock_timestamp()
-            WHERE position IS NULL;
+    PERFORM set_config('live_change.locks', concat_ws(
+        ' ', nullif(current_setting('live_change.locks', true), ''), hashtext(NEW.topic) & 1023
+    ), true);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER live_change_note_lock
+    AFTER INSERT OR UPDATE OF position ON live_change
+    FOR EACH ROW WHEN (NEW.position IS NULL)
+    EXECUTE FUNCTION live_change_note_lock();
+CREATE OR REPLACE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    noted text := current_setting('live_change.locks', true);
+    lock int;
+BEGIN
+    IF noted <> '' THEN
+        FOR lock IN SELECT DISTINCT each::int FROM string_to_table(noted, ' ') AS each ORDER BY 1 LOOP
+            PERFORM pg_advisory_xact_lock(hashtext('live_change'), lock);
+        END LOOP;
+        PERFORM set_config('live_change.locks', '', true);
     END IF;
+    UPDATE live_change SET position = nextval('live_change_position_seq'), at = clock_timestamp() WHERE id = NEW.id;
     RETURN NULL;
 END $$;
 """
 POSTGRESQL_REVERSE = """
+DROP TRIGGER live_change_note_lock ON live_change;
+DROP FUNCTION live_change_note_lock();
 CREATE OR REPLACE FUNCTION live_change_assign_position() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('live_change'));
@@ -72,15 +88,11 @@ class Migration(migrations.Migration):
 
     operations = [
         # The version before it lives with it: a longer column only changes its description, the new one is filled by the
-        # database, and writers wait while the indexes are made of a table that is small.
+        # database, and writers wait while the index is made of a table that is small.
         IgnoreMigration(),
         migrations.RunPython(before, migrations.RunPython.noop),
         migrations.AlterField("change", "topic", models.CharField(max_length=200)),
         migrations.AddField("change", "at", models.DateTimeField(db_default=Now(), editable=False)),
         migrations.AddIndex("change", models.Index(fields=["at"], name="live_change_at")),
-        migrations.AddIndex(
-            "change",
-            models.Index(fields=["topic"], condition=models.Q(position=None), name="live_change_without_position"),
-        ),
         migrations.RunPython(after, after_reverse),
     ]

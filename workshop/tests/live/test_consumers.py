@@ -200,6 +200,14 @@ def test_a_release_sends_consumers_away_also_a_busy_one(tmp_path, server):
     assert "Traceback" not in stopping.log.read_text()
 
 
+@pushing
+def test_a_refused_handshake_is_no_error_of_the_server(server):
+    refused(server, origin="https://evil.example")
+    refused(server, "/live/probe/own/0")
+    refused(server, "/live/probe/own/seven")
+    assert "without completing handshake" not in server.log.read_text()
+
+
 @polling
 def test_without_an_event_loop_it_is_answered_426_with_what_to_do(server):
     response = httpx.get(server.url + PATH, headers=UPGRADE)
@@ -226,12 +234,18 @@ class Consumer(AsyncWebsocketConsumer):
     codes: list[int]
 
     async def receive(self, text_data=None, bytes_data=None):
-        if text_data == "talk without end":
-            while True:
-                await self.send("…")
-                await asyncio.sleep(0.01)
-        # More than the system takes for a client that does not read, and Uvicorn before it makes `send` wait.
-        await self.send("x" * 1_000_000 if text_data == "much" else text_data)
+        match text_data:
+            case "talk for a second":
+                for _ in range(4):
+                    await asyncio.sleep(0.25)
+                    await self.send("…")
+            case "talk without end":
+                while True:
+                    await self.send("…")
+                    await asyncio.sleep(0.01)
+            case "much":
+                # More than the system takes for a client that does not read, and Uvicorn before it makes `send` wait.
+                await self.send("x" * 1_000_000)
 
     async def disconnect(self, code):
         self.codes.append(code)
@@ -261,15 +275,17 @@ nearby_alone = pytest.mark.urls(__name__)
 
 
 @nearby_alone
-async def test_a_connection_on_which_nothing_is_said_is_closed_with_1001(settings, nearby):
+@pytest.mark.parametrize(("said", "times"), [("say nothing", 4), ("talk for a second", 1)])
+async def test_a_connection_on_which_neither_side_says_anything_is_closed_with_1001(settings, nearby, said, times):
     settings.WEBSOCKET_IDLE = 0.5
+    begin = time.monotonic()
     async with connect_here(nearby.url) as socket:
-        for _ in range(4):
+        for _ in range(times):
+            await socket.send(said)
             await asyncio.sleep(0.25)
-            await socket.send("still here")
-            assert await soon(socket.recv()) == "still here"
-        await soon(socket.wait_closed(), 1)
+        await soon(socket.wait_closed())
         assert socket.close_code == 1001
+    assert 1.2 < time.monotonic() - begin < 2
     await until(lambda: nearby.codes == [1001])
 
 
@@ -312,7 +328,7 @@ async def test_the_settings_say_what_is_too_much(settings, nearby):
     settings.WEBSOCKET_RATE = (2, 60)
     async with connect_here(nearby.url) as socket:
         for _ in range(3):
-            await socket.send("")
+            await socket.send("say nothing")
         await soon(socket.wait_closed())
         assert socket.close_code == 1008
     await until(lambda: nearby.codes == [1008])

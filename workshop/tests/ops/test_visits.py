@@ -1,7 +1,8 @@
 """What a visitor gets, asked of real servers in each mode without Docker; and what is said when it is not right."""
 
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
 from urllib.parse import urlsplit
 
 import pytest
@@ -193,11 +194,28 @@ class Gullible(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_server_that_takes_a_form_without_its_token_is_named():
-    with HTTPServer(("127.0.0.1", 0), Gullible) as gullible:
-        threading.Thread(target=gullible.serve_forever).start()
+class Files(SimpleHTTPRequestHandler):
+    """Has a page that says 404."""
+
+    protocol_version = "HTTP/1.1"
+
+
+@contextmanager
+def visitor_of(handler):
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
         try:
-            with pytest.raises(Wrong, match=r"without its token is answered 302"):
-                Visitor("127.0.0.1", gullible.server_port, tls=False).check_csrf()
+            yield Visitor("127.0.0.1", server.server_port, tls=False)
         finally:
-            gullible.shutdown()
+            server.shutdown()
+
+
+def test_a_server_that_takes_a_form_without_its_token_is_named():
+    with visitor_of(Gullible) as visitor, pytest.raises(Wrong, match=r"without its token is answered 302"):
+        visitor.check_csrf()
+
+
+def test_a_page_that_says_404_does_not_count_as_a_refusal_by_what_speaks_websocket(private, monkeypatch):
+    monkeypatch.setattr(settings, "LIVE_TRANSPORTS", ("websocket",))
+    with visitor_of(Files) as visitor, pytest.raises(Wrong, match="is answered 404 instead of 101"):
+        visitor.check_live()

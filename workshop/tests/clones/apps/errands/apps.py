@@ -7,7 +7,7 @@ class ErrandsConfig(AppConfig):
     name = "apps.errands"
 
     def ready(self):
-        register("errands", render)
+        register("errands", render, public=True)
 
 
 def render(keys):
