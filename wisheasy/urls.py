@@ -2,6 +2,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import TemplateView
 
+from apps.wishes.consumers import TalkConsumer
+
 handler400 = "kit.ops.views.bad_request"
 handler404 = "kit.ops.views.not_found"
 
@@ -12,4 +14,9 @@ urlpatterns = [
     path("live/", include("kit.live.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
+]
+
+websocket_urlpatterns = [
+    # Channels' consumers. Every path begins with live/.
+    path("live/talks/<int:pk>", TalkConsumer.as_asgi()),
 ]

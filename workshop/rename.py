@@ -74,7 +74,7 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     if keep != EXAMPLE:
         remove(f"apps/{EXAMPLE}")
         for file in ("settings.py", "urls.py"):
-            edit(f"{OLD}/{file}", rf"^.*\bapps\.{EXAMPLE}\b.*\n", "")
+            edit(f"{OLD}/{file}", rf"^(\nfrom )?.*\b(apps\.{EXAMPLE}|TalkConsumer)\b.*\n", "")
     listed = git("ls-files", "--cached", "--others", "--exclude-standard").splitlines()
     for path in filter(Path.is_file, map(Path, listed)):
         put_name_in(path, name)

@@ -1,8 +1,10 @@
+import uuid
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from .models import Wish
+from .models import Message, Wish
 from .text import normalize_newlines
 
 
@@ -11,7 +13,14 @@ class TextField(forms.CharField):
         return super().to_python(normalize_newlines(value) if isinstance(value, str) else value)
 
 
-class WishForm(forms.ModelForm):
+class TextForm(forms.ModelForm):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut off what is allowed.
+        del self.fields["text"].widget.attrs["maxlength"]
+
+
+class WishForm(TextForm):
     class Meta:
         model = Wish
         fields = ["text"]
@@ -30,7 +39,24 @@ class WishForm(forms.ModelForm):
         }
         widgets = {"text": forms.Textarea(attrs={"rows": 4, "autocomplete": "off"})}
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut off what is allowed.
-        del self.fields["text"].widget.attrs["maxlength"]
+
+class MessageForm(TextForm):
+    class Meta:
+        model = Message
+        fields = ["text", "token"]
+        field_classes = {"text": TextField}
+        labels = {"text": _("Your message")}
+        widgets = {
+            "text": forms.Textarea(attrs={"rows": 2, "autocomplete": "off"}),
+            "token": forms.HiddenInput(attrs={"autocomplete": "off"}),
+        }
+
+    def save(self):
+        new = self.instance
+        saved, is_new = Message.objects.get_or_create(
+            talk=new.talk, token=new.token, defaults={"author": new.author, "text": new.text}
+        )
+        if not is_new and (saved.author_id, saved.text) != (new.author_id, new.text):
+            # No repetition: it was written into an older page, which the browser had kept.
+            new.token = uuid.uuid4()
+            new.save()

@@ -1,5 +1,8 @@
+import uuid
+
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -49,3 +52,53 @@ class Cheer(models.Model):
 
     def __str__(self):
         return f"{self.user} → {self.wish}"
+
+
+class TalkQuerySet(models.QuerySet):
+    def of(self, user):
+        """Those that `user` is one of the two in. Without an account: none."""
+        return self.filter(models.Q(wish__owner=user.pk) | models.Q(member=user.pk))
+
+    def with_messages(self):
+        """Those in which something was said, the newest first, with the people and `latest`, the time of it."""
+        talks = self.select_related("wish__owner", "member").annotate(latest=models.Max("messages__created_at"))
+        return talks.filter(latest__isnull=False).order_by("-latest")
+
+
+class Talk(models.Model):
+    """What the owner of a wish and one member write to each other about it."""
+
+    wish = models.ForeignKey(Wish, models.CASCADE, related_name="talks", verbose_name=_("wish"))
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="talks", verbose_name=_("user"))
+
+    objects = TalkQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        constraints = [models.UniqueConstraint(fields=["wish", "member"], name="one_talk_per_wish_and_member")]
+
+    def __str__(self):
+        return f"{self.member} → {self.wish}"
+
+    def get_absolute_url(self):
+        return reverse("wishes:talk", args=[self.pk])
+
+
+class Message(models.Model):
+    MAX_LENGTH = 1000
+
+    talk = models.ForeignKey(Talk, models.CASCADE, related_name="messages", verbose_name=_("conversation"))
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    text = models.CharField(_("text"), max_length=MAX_LENGTH, validators=[validate_text])
+    # Of the sender, who sends a message again when no answer came: it is saved once.
+    token = models.UUIDField(default=uuid.uuid4)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [models.UniqueConstraint(fields=["talk", "token"], name="one_message_per_talk_and_token")]
+
+    def __str__(self):
+        return self.text

@@ -21,7 +21,7 @@ def validate_text(text):
             code="control_characters",
         )
     if text and all(unicodedata.category(character)[0] in "CZ" for character in text):
-        raise ValidationError(_("Nothing of this text can be seen. Write a wish."), code="invisible")
+        raise ValidationError(_("Nothing of this text can be seen. Write something."), code="invisible")
 
 
 def _is_refused(character):

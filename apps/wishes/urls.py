@@ -1,6 +1,6 @@
 from django.urls import path
 
-from . import views
+from . import talks, views
 
 app_name = "wishes"
 urlpatterns = [
@@ -9,4 +9,7 @@ urlpatterns = [
     path("wishes/<int:pk>/cheer", views.cheer, name="cheer"),
     path("wishes/<int:pk>/grant", views.grant, name="grant"),
     path("wishes/<int:pk>/delete", views.delete, name="delete"),
+    path("wishes/<int:pk>/talk", talks.begin, name="begin_talk"),
+    path("talks/", talks.talks, name="talks"),
+    path("talks/<int:pk>", talks.talk, name="talk"),
 ]

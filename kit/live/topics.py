@@ -103,7 +103,7 @@ def register(
     parameters = dict.fromkeys(registration.pattern.converters)
     for function, arguments in ((render, ["keys", "user"] if per_viewer else ["keys"]), (may_follow, ["user"])):
         try:
-            if function:
+            if inspect.isroutine(function) and not inspect.isbuiltin(function):
                 inspect.signature(function).bind(*arguments, **parameters)
         except TypeError as error:
             wanted = ", ".join([*arguments, *parameters])

@@ -4,6 +4,7 @@ import asyncio
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import Http404, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.translation import get_language
@@ -40,13 +41,15 @@ def own_websocket(request, rest):
 def changes_now(request, topic):
     # Sync: one query and an answer. Where nothing can be pushed, this is what every open page asks every few seconds.
     topic = _topic(topic)
-    if not topic.allows_now(request.user if topic.asks_who else None):
+    # Not request.user, which is lazy and can't be read where an async may_follow runs.
+    user = get_user(request) if topic.asks_who else None
+    if not topic.allows_now(user):
         return _forbidden(topic)
     try:
         position = _position(request)
     except ValueError as error:
         return _bad_request(error)
-    reading = (get_language(), position, request.user if topic.per_viewer else None)
+    reading = (get_language(), position, user if topic.per_viewer else None)
     return _answer(request, topic, changes.after(topic, {reading})[reading])
 
 
@@ -93,7 +96,7 @@ async def events(request, topic):
     except ValueError as error:
         return _bad_request(error)
     stream = _stream(topic, get_language(), position, visitor)
-    headers = {"Cache-Control": f"{'private, ' if topic.asks_who else ''}no-cache", "X-Accel-Buffering": "no"}
+    headers = {"Cache-Control": "private, no-store" if topic.asks_who else "no-cache", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 

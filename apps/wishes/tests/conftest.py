@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from apps.wishes.models import Wish
+from apps.wishes.models import Talk, Wish
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +19,8 @@ def cast(owner, member, outsider):
 @pytest.fixture
 def wish(owner):
     return Wish.objects.create(owner=owner.user, text="A dog who likes the rain")
+
+
+@pytest.fixture
+def talk(wish, member):
+    return Talk.objects.create(wish=wish, member=member.user)

@@ -178,7 +178,8 @@ def stack(stopped_stack, request):
     last_line = stopped_stack.up(request.param)
     assert last_line == f"{stopped_stack.project} is up in {request.param} mode: http://localhost:{stopped_stack.port}"
     if request.param == "asgi":
-        address = stopped_stack.socket_url(topic="notes")
+        # Of a topic in which nothing is published: a client that reads nothing answers no ping after some messages.
+        address = stopped_stack.socket_url(topic="lab")
         silent = stopped_stack.open.enter_context(connect(address, ping_interval=None))
         stopped_stack.silent = silent, time.monotonic()
     return stopped_stack

@@ -1,6 +1,6 @@
 // Keeps a page live: WebSocket where there is one, else the event stream, else polling, with one message format:
 // {"cursor": "12", "changes": [{"id": "3", "html": "<li …>" or null}]}. The cursor is all there is to remember:
-// whoever comes back with it gets what was missed.
+// whoever comes back with it gets what was missed. What a message has `announced` besides is kept by nobody.
 
 const FIRST_RETRY = 500;
 const LAST_RETRY = 15000;
@@ -12,9 +12,13 @@ const POLL_HIDDEN = 30000;
 const LONG_POLL_SECONDS = 25;
 // A page that polls only because something better failed tries that again after this many milliseconds.
 const TRY_BETTER = 60000;
+const FORBIDDEN = 4403;
 const RELOAD = 4410;
 
 class Reload extends Error {}
+
+// The visitor may not, or no longer, follow the topic.
+class Forbidden extends Error {}
 
 // Too many requests from this address: the server says how many seconds to wait at least.
 class Refused extends Error {
@@ -40,7 +44,10 @@ const TRANSPORTS = {
       };
       socket.onclose = (event) => {
         silence.end();
-        event.code === RELOAD ? reject(new Reload()) : resolve();
+        if (event.code === RELOAD) reject(new Reload());
+        // A browser does not tell a refused handshake from a failed one: polling, the last to be tried, is told.
+        else if (event.code === FORBIDDEN) reject(new Forbidden());
+        else resolve();
       };
     });
   },
@@ -63,6 +70,7 @@ const TRANSPORTS = {
       // The browser's own retry knows no back-off and no other transport: come back through ours.
       source.onerror = () => end(resolve);
       source.addEventListener("reload", () => end(() => reject(new Reload())));
+      source.addEventListener("forbidden", () => end(() => reject(new Forbidden())));
     });
   },
 
@@ -76,6 +84,7 @@ const TRANSPORTS = {
       // Not the first: the page is to learn soon that this way is open.
       if (holds && asked) address.searchParams.set("wait", LONG_POLL_SECONDS);
       const response = await fetch(address, { signal: abort.signal });
+      if (response.status === 403) throw new Forbidden();
       if (response.status === 410) throw new Reload();
       if (response.status === 429) throw new Refused(response);
       if (!response.ok) throw new Error(`${response.status}`);
@@ -108,8 +117,8 @@ class Silence {
 }
 
 class Live {
-  constructor({ topic, cursor, transports, onChanges, onStatus }) {
-    Object.assign(this, { topic, cursor, transports, onChanges, onStatus });
+  constructor({ topic, cursor, transports, onChanges, onStatus, onAnnounced }) {
+    Object.assign(this, { topic, cursor, transports, onChanges, onStatus, onAnnounced });
     // A page that was out of sight or offline asks at once when it is back.
     const hurry = () => !document.hidden && this.wake?.();
     document.addEventListener("visibilitychange", hurry);
@@ -120,7 +129,7 @@ class Live {
       this.runs += 1;
       this.cut?.();
     });
-    window.addEventListener("pageshow", (event) => event.persisted && this.run());
+    window.addEventListener("pageshow", (event) => event.persisted && !this.forbidden && this.run());
   }
 
   address(name) {
@@ -129,9 +138,10 @@ class Live {
     return address;
   }
 
-  receive({ cursor, changes }) {
+  receive({ cursor, changes, announced = [] }) {
     this.cursor = cursor;
     if (changes.length) this.onChanges(changes);
+    for (const message of announced) this.onAnnounced?.(message);
   }
 
   pause(milliseconds) {
@@ -162,6 +172,10 @@ class Live {
         await TRANSPORTS[name](this, onOpen);
       } catch (error) {
         if (error instanceof Reload) return location.reload();
+        if (error instanceof Forbidden) {
+          this.forbidden = true;
+          return this.onStatus("forbidden");
+        }
         wait = error.wait ?? 0;
       }
       if (run !== this.runs) return;
@@ -181,8 +195,9 @@ class Live {
 
 /**
  * Start to follow `topic` from `cursor`. `transports`: an array of "websocket", "events", "polling", best first.
- * `onChanges([{id, html}])` is called with every batch of changes, `onStatus(name)` with the transport in use or
- * "connecting".
+ * `onChanges([{id, html}])` is called with every batch of changes, `onStatus(name)` with the transport in use,
+ * "connecting", or at last "forbidden", after which nothing more comes. `onAnnounced(message)`, if there is one, is
+ * called with whatever the server announces.
  */
 export function connect(options) {
   new Live(options).run();
