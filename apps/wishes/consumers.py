@@ -20,6 +20,8 @@ class TalkConsumer(AsyncJsonWebsocketConsumer):
     """{"token": UUID, "text": "…"} is answered with {"saved": token} or {"token": token, "errors": ["…"]};
     {"typing": true} and {"here": true} are announced with the user's name, to both."""
 
+    # No layer has this name: without a group to hear there is nothing to need one, or Redis, for.
+    channel_layer_alias = "none"
     accepted = False
 
     async def connect(self):

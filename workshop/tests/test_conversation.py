@@ -4,12 +4,18 @@ tested."""
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from playwright.sync_api import expect
+
+from workshop.tests.servers import free_port, serve
 
 from .test_example import post as post_wish
 from .test_example import sign_up, wish
@@ -96,20 +102,16 @@ def test_each_sees_that_the_other_is_there_and_types(two):
     expect(member.locator(".presence")).to_be_empty()
 
 
-def test_a_killed_worker_loses_doubles_and_reorders_nothing(server, two):
+def converse(two, disturb):
+    """Both write, in turn, while `disturb` is called: nothing is lost, doubled or out of order."""
     owner, member = two
     said = {owner: [], member: []}
     for number in range(12):
-        killed = workers(server) if number in (3, 7) else []
-        for worker in killed:
-            # Until it is killed it takes what it is sent, and does nothing with it.
-            os.kill(worker, signal.SIGSTOP)
-        for page in two:
-            said[page].append(f"{number} of {'owner' if page is owner else 'member'}")
-            write(page, said[page][-1])
-        time.sleep(1)
-        for worker in killed:
-            os.kill(worker, signal.SIGKILL)
+        with disturb(number):
+            for page in two:
+                said[page].append(f"{number} of {'owner' if page is owner else 'member'}")
+                write(page, said[page][-1])
+            time.sleep(1)
     for page in two:
         expect(page.locator(".unsent")).to_have_count(0, timeout=30_000)
         expect(saved(page)).to_have_count(24, timeout=WITHIN)
@@ -120,6 +122,62 @@ def test_a_killed_worker_loses_doubles_and_reorders_nothing(server, two):
         assert [text for text in texts if text in each] == each
     owner.reload()
     expect(saved(owner)).to_have_text(texts)
+
+
+def test_a_killed_worker_loses_doubles_and_reorders_nothing(server, two):
+    @contextmanager
+    def disturb(number):
+        killed = workers(server) if number in (3, 7) else []
+        for worker in killed:
+            # Until it is killed it takes what it is sent, and does nothing with it.
+            os.kill(worker, signal.SIGSTOP)
+        yield
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+
+    converse(two, disturb)
+
+
+class TestRedis:
+    """Two workers, and the Redis between them."""
+
+    @pytest.fixture
+    def redis(self):
+        path = shutil.which("redis-server") or pytest.skip("There is no redis-server here.")
+        port, processes = str(free_port()), []
+
+        def start():
+            command = [path, "--port", port, "--bind", "127.0.0.1", "--save", ""]
+            processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+        def kill():
+            processes[-1].kill()
+            processes[-1].wait()
+
+        start()
+        yield SimpleNamespace(start=start, kill=kill, url=f"redis://127.0.0.1:{port}/0")
+        kill()
+
+    @pytest.fixture
+    def server(self, redis, tmp_path):
+        with serve("asgi", tmp_path, REDIS_URL=redis.url, WEB_CONCURRENCY="2") as server:
+            yield server
+
+    def test_when_it_is_killed_nothing_is_lost_doubled_or_reordered(self, server, redis, two):
+        @contextmanager
+        def disturb(number):
+            if number == 2:
+                redis.kill()
+            elif number == 6:
+                redis.start()
+            elif number == 9:
+                # New workers, as at a release.
+                os.kill(server.pid, signal.SIGHUP)
+            yield
+
+        converse(two, disturb)
+        expect(two[0].locator(".presence")).not_to_be_empty(timeout=30_000)
+        assert "The consumer of" not in server.log.read_text()
 
 
 def test_a_message_whose_answer_is_lost_is_saved_once(server, two):

@@ -39,6 +39,10 @@ HELD = {
     "A change needs": "stack/test_forgeries.py::test_no_form_of_another_site_has_an_effect",
     "A WebSocket opens only": "stack/test_attacks.py::test_a_websocket_from_a_foreign_page_is_refused",
     "Pages of other origins": "stack/test_attacks.py::test_no_foreign_page_may_read_an_answer",
+    "A live topic that": "live/test_audience.py::test_a_topic_without_one_audience_stops_the_start_with_one_sentence",
+    "Who may not follow": "live/test_audience.py::"
+    "test_at_the_door_those_who_may_not_get_403_and_nothing_of_what_is_inside",
+    "Who signs out": "live/test_audience.py::test_who_loses_the_right_while_connected_is_cut_off_and_hears_no_more",
     "No answer tells": "test_headers.py::test_no_version_of_anything_is_told",
     "An account takes": "apps/accounts/tests/test_attempts.py::"
     "test_many_addresses_together_get_no_more_than_so_many_guesses",
