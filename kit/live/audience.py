@@ -17,6 +17,8 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends import db
 from django.db import InterfaceError, OperationalError
+from django.db import connection as database
+from django.db.models import BooleanField, F, Func, Q, Value
 from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -48,12 +50,13 @@ class Visitor:
 
 
 class Connection:
-    __slots__ = ("ask", "leave", "visitor")
+    __slots__ = ("ask", "asks_on_loop", "leave", "visitor")
 
     def __init__(self, visitor: Visitor | None, leave: Callable[[str], None], ask: Callable[[Any], Any] | None):
         self.visitor = visitor
         self.leave = leave
         self.ask = ask
+        self.asks_on_loop = inspect.iscoroutinefunction(ask)
 
 
 class _Process:
@@ -144,9 +147,12 @@ async def _examine(process: _Process) -> None:
 async def _may_no_longer(connections: list[Connection]) -> list[Connection]:
     gone, asked_here = await database_sync_to_async(_examine_on_a_thread)(connections)
     for connection in asked_here:
-        with _saying_no(gone, connection):
-            if not await connection.ask(connection.visitor.user):
-                gone.append(connection)
+        try:
+            may = await connection.ask(connection.visitor.user)
+        except Exception as error:
+            may = _not_known(connection, error)
+        if not may:
+            gone.append(connection)
     return gone
 
 
@@ -155,45 +161,49 @@ def _examine_on_a_thread(connections: list[Connection]) -> tuple[list[Connection
     gone, asked_there = [], []
     for connection, user in zip(connections, users([each.visitor for each in connections]), strict=True):
         was, connection.visitor.user = connection.visitor.user, user
-        if user != was:
-            gone.append(connection)
-        elif inspect.iscoroutinefunction(connection.ask):
+        may = user == was
+        if may and connection.asks_on_loop:
             asked_there.append(connection)
-        elif connection.ask:
-            with _saying_no(gone, connection):
-                if not connection.ask(user):
-                    gone.append(connection)
+        elif may and connection.ask:
+            try:
+                may = connection.ask(user)
+            except Exception as error:
+                may = _not_known(connection, error)
+        if not may:
+            gone.append(connection)
     return gone, asked_there
 
 
-@contextmanager
-def _saying_no(gone: list[Connection], connection: Connection) -> Iterator[None]:
-    try:
-        yield
-    except (InterfaceError, OperationalError):
+def _not_known(connection: Connection, error: Exception) -> bool:
+    if isinstance(error, InterfaceError | OperationalError):
         # Nobody is sent away because the database is.
-        raise
-    except Exception:
-        logger.exception("Not known whether user %s may still follow, so no.", connection.visitor.user.pk)
-        gone.append(connection)
+        raise error
+    logger.error("Not known whether user %s may still follow, so no.", connection.visitor.user.pk, exc_info=error)
+    return False
 
 
 def users(visitors: list[Visitor]) -> list[Any]:
     """Who each is now, in as many queries for one as for all. AnonymousUser is whose session is not there or no longer
     theirs, by the rules of django.contrib.auth.get_user; but here no session is changed."""
     _read_sessions(visitors)
-    found: dict[tuple[str, Any], Any] = {}
+    found: dict[str, dict[Any, Any]] = {}
     for path in {each.claim[0] for each in visitors if each.claim}:
         keys = {each.claim[1] for each in visitors if each.claim and each.claim[0] == path}
-        found |= {(path, key): user for key, user in _users_of_backend(path, keys).items()}
-    checked: dict[tuple, bool] = {}
-    result = []
+        found[path] = _users_of_backend(path, keys)
+    # Many a session is that of several connections.
+    known: dict[str | None, Any] = {}
     for visitor in visitors:
-        user = found.get(visitor.claim[:2]) if visitor.claim else None
-        if user and visitor.claim not in checked:
-            checked[visitor.claim] = _is_theirs(visitor.claim[2], user)
-        result.append(user if user and checked[visitor.claim] else AnonymousUser())
-    return result
+        if visitor.session_key not in known:
+            known[visitor.session_key] = _claimant(visitor.claim, found)
+    return [known[visitor.session_key] for visitor in visitors]
+
+
+def _claimant(claim: tuple[str, Any, str] | None, found: dict[str, dict[Any, Any]]) -> Any:
+    if claim:
+        path, key, session_hash = claim
+        if (user := found[path].get(key)) and _is_theirs(session_hash, user):
+            return user
+    return AnonymousUser()
 
 
 def _store():
@@ -204,7 +214,7 @@ def _read_sessions(visitors: list[Visitor]) -> None:
     store = _store()
     keys = {each.session_key for each in visitors if each.session_key}
     if issubclass(store, db.SessionStore):
-        rows = store.get_model_class().objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+        rows = store.get_model_class().objects.filter(_among("session_key", keys), expire_date__gt=timezone.now())
         sessions = dict(rows.values_list("session_key", "session_data"))
         decode = store().decode
     else:
@@ -231,8 +241,17 @@ def _users_of_backend(path: str, keys: set) -> dict[Any, Any]:
     backend = load_backend(path)
     if type(backend).get_user is not ModelBackend.get_user:
         return {key: user for key in keys if (user := backend.get_user(key))}
-    known = get_user_model()._default_manager.in_bulk(keys)
-    return {key: user for key, user in known.items() if backend.user_can_authenticate(user)}
+    known = get_user_model()._default_manager.filter(_among("pk", keys))
+    return {user.pk: user for user in known if backend.user_can_authenticate(user)}
+
+
+def _among(field: str, keys: set) -> Func | Q:
+    """`field` IN `keys`. Of ten thousand parameters Django and the driver make more work than of all else here, so it
+    is one where the database takes a list."""
+    if database.vendor != "postgresql":
+        return Q(**{f"{field}__in": keys})
+    template = "%(expressions)s)"
+    return Func(F(field), Value(list(keys)), template=template, arg_joiner=" = ANY(", output_field=BooleanField())
 
 
 def _is_theirs(session_hash: str, user: Any) -> bool:

@@ -1,11 +1,11 @@
 """What many topics cost: `python -m workshop.bench.topics NAME`.
 
 many     TOPICS (10,000) private topics with one signed-in reader each, on one worker: memory, idle CPU and queries,
-         p99 of a delivery, and what is left when all have gone, in two rounds
+         p99 of a delivery, and what is left when all have gone
 one      one public topic, 1,000 readers, with AGAINST=FOLDER in turn with the project in another checkout
 writers  200 writers in 200 topics against 200 in one, by pgbench with the SQL that publish() runs; AGAINST as above
 
-ROUNDS (5) is how often `one` and `writers` measure. PostgreSQL's files are in the folder for temporary files: for
+ROUNDS is how often each measures (many: 2, else 5). PostgreSQL's files are in the folder for temporary files: for
 `writers` that must be on a disk. FLUSH=2000 makes each of its flushes take so many microseconds longer.
 """
 
@@ -31,7 +31,7 @@ from .servers import Server, shared_variables
 from .sides import WISHEASY
 
 TOPICS = int(os.environ.get("TOPICS", "10000"))
-ROUNDS = int(os.environ.get("ROUNDS", "5"))
+ROUNDS = int(os.environ.get("ROUNDS", "0"))
 WRITERS, SECONDS = 200, 5
 IDLE, CHANGES = 60, 400
 
@@ -84,7 +84,7 @@ def row(name: str, figures: dict[str, list[float]]) -> None:
 def many() -> None:
     with project(processes.ROOT, "workshop.bench.letters") as (folder, around, variables):
         with served(processes.ROOT, folder, variables) as server, _members(server) as tell:
-            for number in (1, 2):
+            for number in range(1, 1 + (ROUNDS or 2)):
                 print(f"Round {number}, {TOPICS:,} topics", flush=True)
                 _many(server, tell, around, folder)
                 log = (folder / "server.log").read_text()
@@ -258,7 +258,7 @@ def one() -> None:
         for name, checkout in checkouts().items():
             folder, _, variables = stack.enter_context(project(checkout, "workshop.lab.settings"))
             servers[name] = stack.enter_context(served(checkout, folder, variables))
-        for number in range(ROUNDS):
+        for number in range(ROUNDS or 5):
             for name, server in list(servers.items())[:: 1 if number % 2 else -1]:
                 watch, result = cells._converse(server, {**task, "port": server.port}, None)
                 took, of = result["took"], figures.setdefault(name, {"CPU, µs": [], "p50": [], "p99": [], "errors": []})
@@ -292,7 +292,7 @@ def writers() -> None:
                 script.write_text(f"\\set number random(1, 100)\n{text}")
                 label = f"{name}, {'1 topic' if topic == '0' else f'{WRITERS} topics'}"
                 runs.append((label, [str(pgbench), "-n", "-f", str(script), variables["DATABASE_URL"]]))
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS or 5):
             for label, command in runs:
                 words = [*command[:1], "-c", str(WRITERS), "-j", "2", "-T", str(SECONDS), *command[1:]]
                 done = subprocess.run(words, capture_output=True, text=True, check=True)
