@@ -49,18 +49,36 @@ class Http(HttpToolsProtocol):
 
 class WebSocket(WebSocketsSansIOProtocol):
     """Uvicorn's own, that lets go of clients that do not read. What closes a connection waits there until everything
-    before it was taken, and who takes nothing could hold a connection, and all that is to be sent, for ever."""
+    before it was taken, and who takes nothing could hold a connection, and all that is to be sent, for ever.
+
+    And that spares pings: with their answers they cost more than all else that an idle page does. A connection that was
+    sent something since the last one is not silent, and needs them only to tell whether its client is still there."""
+
+    # In a row.
+    PINGS_SPARED = 2
 
     cutting_off = None
+    was_sent_something = False
+    spared = 0
 
     async def send(self, message):
         if message["type"] == "websocket.close":
             self.cut_off_later()
+        elif message["type"] == "websocket.send":
+            self.was_sent_something = True
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             # Uvicorn takes a handshake that is refused with an answer for one that was never completed, and logs an
             # error beside the line that names the refusal.
             self.handshake_complete = True
+
+    def send_keepalive_ping(self):
+        spare = self.was_sent_something and self.spared < self.PINGS_SPARED
+        self.was_sent_something, self.spared = False, self.spared + 1 if spare else 0
+        if spare:
+            self.schedule_ping()
+        else:
+            super().send_keepalive_ping()
 
     def keepalive_timeout(self):
         super().keepalive_timeout()

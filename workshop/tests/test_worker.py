@@ -94,3 +94,20 @@ async def test_a_websocket_that_answers_no_ping_is_closed(impatient):
     async with serving(accept) as server, client(server, GET + UPGRADE):
         await asyncio.wait_for(ended.wait(), 3)
         await until(lambda: not server.server_state.connections)
+
+
+async def test_a_websocket_that_is_sent_messages_is_pinged_less_often(impatient):
+    async def tick(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while True:
+            await asyncio.sleep(0.05)
+            await send({"type": "websocket.send", "text": "."})
+
+    async with serving(tick) as server, client(server, GET + UPGRADE) as connection:
+        answer = bytearray()
+        # Not all that is read is whole frames, but the two kinds of them are all that comes.
+        while b"\x89\x04" not in answer:
+            answer += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connection, 1000), 3)
+    # It would be the first after 0.2 seconds, and is the third.
+    assert answer.partition(b"\x89\x04")[0].count(b"\x81\x01.") > 6
