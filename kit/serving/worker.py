@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import signal
 import sys
 
@@ -12,6 +13,11 @@ from uvicorn_worker import UvicornWorker
 from kit import request_ids
 
 from . import asgi, timeouts
+
+
+# New objects, less those that are gone, after which the garbage collector looks for circles. Python's 2,000 come
+# together in each look of kit.live at thousands of readers, and the collector took more time than the look.
+GARBAGE_LOOKED_FOR_AFTER = 50_000
 
 
 class StoppingServer(Server):
@@ -116,6 +122,7 @@ class Worker(UvicornWorker):
     async def _serve(self):
         # As in UvicornWorker, but for what is around the application and the class of the server.
         server = StoppingServer(config=self.config)
+        gc.set_threshold(GARBAGE_LOOKED_FOR_AFTER, *gc.get_threshold()[1:])
         try:
             self.config.app = asgi.start(self.wsgi)
             self.config.load()

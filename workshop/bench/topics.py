@@ -109,6 +109,7 @@ def _many(server, tell, around, folder) -> None:
     tell("hold", 15)
     full = measure.memory(server.roots)
     print(f"  memory {empty >> 20} MB, then {full >> 20} MB: {(full - empty) / TOPICS / 1024:.1f} KB each")
+    print(f"  held: {held()}", flush=True)
     with _queries(around, folder) as asked, measure.Watch(server.roots) as watch:
         tell("hold", IDLE)
     print(f"  idle for {watch.seconds:.0f} s: {watch.cpu / watch.seconds:.2%} of a core")
