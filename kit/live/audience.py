@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import inspect
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends import db
 from django.db import InterfaceError, OperationalError
 from django.db import connection as database
-from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models import BooleanField, F, Field, Func, Q, Value
 from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -214,7 +215,8 @@ def _read_sessions(visitors: list[Visitor]) -> None:
     store = _store()
     keys = {each.session_key for each in visitors if each.session_key}
     if issubclass(store, db.SessionStore):
-        rows = store.get_model_class().objects.filter(_among("session_key", keys), expire_date__gt=timezone.now())
+        model = store.get_model_class()
+        rows = model.objects.filter(_among(model._meta.pk, keys), expire_date__gt=timezone.now())
         sessions = dict(rows.values_list("session_key", "session_data"))
         decode = store().decode
     else:
@@ -241,17 +243,23 @@ def _users_of_backend(path: str, keys: set) -> dict[Any, Any]:
     backend = load_backend(path)
     if type(backend).get_user is not ModelBackend.get_user:
         return {key: user for key in keys if (user := backend.get_user(key))}
-    known = get_user_model()._default_manager.filter(_among("pk", keys))
+    model = get_user_model()
+    known = model._default_manager.filter(_among(model._meta.pk, keys))
     return {user.pk: user for user in known if backend.user_can_authenticate(user)}
 
 
-def _among(field: str, keys: set) -> Func | Q:
+def _among(field: Field, keys: set) -> Func | Q:
     """`field` IN `keys`. Of ten thousand parameters Django and the driver make more work than of all else here, so it
-    is one where the database takes a list."""
+    is one, where the database can take it apart."""
     if database.vendor != "postgresql":
-        return Q(**{f"{field}__in": keys})
-    template = "%(expressions)s)"
-    return Func(F(field), Value(list(keys)), template=template, arg_joiner=" = ANY(", output_field=BooleanField())
+        return Q(**{f"{field.name}__in": keys})
+    return Func(
+        F(field.name),
+        Value(json.dumps([str(key) for key in keys])),
+        template=f"%(expressions)s::json))::{field.db_type(database)}[])",
+        arg_joiner=" = ANY(ARRAY(SELECT json_array_elements_text(",
+        output_field=BooleanField(),
+    )
 
 
 def _is_theirs(session_hash: str, user: Any) -> bool:

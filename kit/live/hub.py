@@ -240,13 +240,13 @@ class _Process:
 
     async def _look(self) -> int:
         """Wake the hubs whose topic has moved. The horizon."""
-        hubs = {name: hub for name, hub in self.hubs.items() if hub.rounds is None}
-        moved = await database_sync_to_async(changes.moved)({name: hub.position for name, hub in hubs.items()})
+        known = {name: hub.position for name, hub in self.hubs.items() if hub.rounds is None}
+        moved = await database_sync_to_async(changes.moved)(known)
         horizon = moved.pop(changes.HORIZON)
         for name in moved:
             # One that was lost, or its own, which it has read by now.
-            if moved[name] != hubs[name].position:
-                hubs[name].hint()
+            if (hub := self.hubs.get(name)) and moved[name] != hub.position:
+                hub.hint()
         return horizon
 
     async def _send_heartbeats(self, horizon: int) -> None:
@@ -256,7 +256,7 @@ class _Process:
             for hub in self.hubs.values()
             if hub.rounds is None
             for reader in hub.readers
-            if reader.is_waiting and reader.quiet_since is not None and reader.quiet_since <= due
+            if reader.quiet_since is not None and reader.quiet_since <= due and reader.is_waiting
         ]
         for some in batched(quiet, HEARTBEATS_AT_ONCE, strict=False):
             for reader in some:

@@ -14,7 +14,6 @@ from kit import request_ids
 
 from . import asgi, timeouts
 
-
 # New objects, less those that are gone, after which the garbage collector looks for circles. Python's 2,000 come
 # together in each look of kit.live at thousands of readers, and the collector took more time than the look.
 GARBAGE_LOOKED_FOR_AFTER = 50_000
@@ -60,8 +59,8 @@ class WebSocket(WebSocketsSansIOProtocol):
     And that spares pings: with their answers they cost more than all else that an idle page does. A connection that was
     sent something since the last one is not silent, and needs them only to tell whether its client is still there."""
 
-    # In a row.
-    PINGS_SPARED = 2
+    # In a row: who is gone is noticed within two minutes.
+    PINGS_SPARED = 5
 
     cutting_off = None
     was_sent_something = False
