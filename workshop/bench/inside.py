@@ -16,7 +16,8 @@ async def inside(request):
     collections = [each["collections"] for each in gc.get_stats()]
     gc.collect()
     found = Counter(type(each).__name__ for each in gc.get_objects())
-    return JsonResponse({**{name: found[name] for name in COUNTED}, "tasks": len(asyncio.all_tasks()), "collections": collections})
+    held = {name: found[name] for name in COUNTED}
+    return JsonResponse({**held, "tasks": len(asyncio.all_tasks()), "collections": collections})
 
 
 urlpatterns = [path("inside", inside), *probe]
