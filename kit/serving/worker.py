@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import math
 import signal
 import sys
 
@@ -76,6 +77,12 @@ class WebSocket(WebSocketsSansIOProtocol):
             # Uvicorn takes a handshake that is refused with an answer for one that was never completed, and logs an
             # error beside the line that names the refusal.
             self.handshake_complete = True
+
+    def schedule_ping(self):
+        # At moments that many share, or each would wake the worker.
+        step = self.ping_interval / 100
+        when = math.ceil((self.loop.time() + self.ping_interval) / step) * step
+        self.ping_timer = self.loop.call_at(when, self.send_keepalive_ping)
 
     def send_keepalive_ping(self):
         spare = self.was_sent_something and self.spared < self.PINGS_SPARED

@@ -1,7 +1,7 @@
 """What private topics with one signed-in reader each cost: `python -m workshop.bench.letters`.
 
-TOPICS (10,000) of them on one worker: memory, CPU and queries while nothing happens, p99 of a delivery, and what is left when all
-have gone; in ROUNDS (2).
+TOPICS (10,000) of them on one worker: memory, CPU and queries while nothing happens, p99 of a delivery, and what is
+left when all have gone; in ROUNDS (2).
 """
 
 import json
