@@ -107,7 +107,8 @@ def one() -> None:
 
 
 def writers() -> None:
-    slow = ("commit_siblings=0", f"commit_delay={os.environ['FLUSH']}") if "FLUSH" in os.environ else ()
+    flush = os.environ.get("FLUSH")
+    slow = ("commit_siblings=0", f"commit_delay={flush}") if flush else ()
     postgres = (f"max_connections={WRITERS + 50}", "fsync=on", "synchronous_commit=on", *slow)
     pgbench = services.find_postgres().with_name("pgbench")
     with ExitStack() as stack:
