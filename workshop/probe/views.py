@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -165,5 +165,7 @@ STEPS = {
 def step(request, step):
     """What gives the visitor a right or takes it away. Answers with the number of the user."""
     number = request.user.pk
+    if step not in STEPS:
+        raise Http404(f"There is no step {step!r}.")
     STEPS[step](request)
     return HttpResponse(str(number), content_type="text/plain")

@@ -1,0 +1,71 @@
+"""Who is behind a session, read for many at once: by the rules of django.contrib.auth, on either database."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from kit.live import audience
+
+pytestmark = pytest.mark.django_db
+
+
+def visitor(person):
+    return audience.Visitor(person.client.session.session_key)
+
+
+def change_password(person):
+    person.user.set_password("another")
+    person.user.save()
+
+
+def deactivate(person):
+    person.user.is_active = False
+    person.user.save()
+
+
+ENDS = {
+    "signed out": lambda person: person.client.logout(),
+    "expired": lambda person: Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1)),
+    "deactivated": deactivate,
+    "deleted": lambda person: person.user.delete(),
+    "another password": change_password,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_visitor_is_their_user_until_the_session_is_no_longer_theirs(owner, end):
+    theirs = visitor(owner)
+    assert audience.users([theirs]) == [owner.user]
+    ENDS[end](owner)
+    assert audience.users([theirs]) == [AnonymousUser()]
+
+
+def test_many_are_read_in_two_queries_and_each_is_nobody_else(owner, member, staff, django_assert_num_queries):
+    visitors = [visitor(owner), audience.Visitor(None), visitor(member), audience.Visitor("0" * 32), visitor(staff)]
+    with django_assert_num_queries(2):
+        users = audience.users([*visitors, visitors[0]])
+    expected = [owner.user, AnonymousUser(), member.user, AnonymousUser(), staff.user, owner.user]
+    assert users == expected
+
+
+def test_a_session_from_before_a_new_secret_key_counts_and_stays_as_it_is(owner, settings):
+    theirs, session = visitor(owner), Session.objects.get()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", [settings.SECRET_KEY]
+    assert audience.users([theirs]) == [owner.user]
+    assert Session.objects.get().session_data == session.session_data
+    settings.SECRET_KEY_FALLBACKS = []
+    assert audience.users([visitor_again(theirs)]) == [AnonymousUser()]
+
+
+def visitor_again(theirs):
+    return audience.Visitor(theirs.session_key)
+
+
+@pytest.mark.parametrize("engine", ["cache", "cached_db", "signed_cookies"])
+def test_sessions_may_be_kept_elsewhere(owner, settings, engine):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    owner.client.force_login(owner.user)
+    assert audience.users([visitor(owner)]) == [owner.user]
