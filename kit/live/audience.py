@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import batched
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks at who may still be there; with the look itself it is less than ten.
 EXAMINE_EVERY = 7
+# So many are asked for on the event loop at a time.
+ASKED_AT_ONCE = 100
 # A server that stops sends its visitors away one after the other, lest all come back in the same moment: so many a
 # second, or as many as it takes to be done after so many seconds.
 SENT_AWAY_A_SECOND = 25
@@ -147,13 +150,11 @@ async def _examine(process: _Process) -> None:
 
 async def _may_no_longer(connections: list[Connection]) -> list[Connection]:
     gone, asked_here = await database_sync_to_async(_examine_on_a_thread)(connections)
-    for connection in asked_here:
-        try:
-            may = await connection.ask(connection.visitor.user)
-        except Exception as error:
-            may = _not_known(connection, error)
-        if not may:
-            gone.append(connection)
+    for some in batched(asked_here, ASKED_AT_ONCE, strict=False):
+        asking = (connection.ask(connection.visitor.user) for connection in some)
+        for connection, may in zip(some, await asyncio.gather(*asking, return_exceptions=True), strict=True):
+            if not (_not_known(connection, may) if isinstance(may, Exception) else may):
+                gone.append(connection)
     return gone
 
 
@@ -161,15 +162,17 @@ def _examine_on_a_thread(connections: list[Connection]) -> tuple[list[Connection
     """Those that may no longer, and those whose `ask` is for the event loop."""
     gone, asked_there = [], []
     for connection, user in zip(connections, users([each.visitor for each in connections]), strict=True):
-        was, connection.visitor.user = connection.visitor.user, user
-        may = user == was
-        if may and connection.asks_on_loop:
-            asked_there.append(connection)
-        elif may and connection.ask:
-            try:
-                may = connection.ask(user)
-            except Exception as error:
-                may = _not_known(connection, error)
+        may = user == connection.visitor.user
+        if may:
+            # With the rights of now. Who is somebody else stays who they were, until they are sent away.
+            connection.visitor.user = user
+            if connection.asks_on_loop:
+                asked_there.append(connection)
+            elif connection.ask:
+                try:
+                    may = connection.ask(user)
+                except Exception as error:
+                    may = _not_known(connection, error)
         if not may:
             gone.append(connection)
     return gone, asked_there
