@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections import Counter
 
 from django.http import JsonResponse
@@ -17,7 +18,9 @@ async def inside(request):
     gc.collect()
     found = Counter(type(each).__name__ for each in gc.get_objects())
     held = {name: found[name] for name in COUNTED}
-    return JsonResponse({**held, "tasks": len(asyncio.all_tasks()), "collections": collections})
+    return JsonResponse(
+        {**held, "tasks": len(asyncio.all_tasks()), "blocks": sys.getallocatedblocks(), "collections": collections}
+    )
 
 
 urlpatterns = [path("inside", inside), *probe]
