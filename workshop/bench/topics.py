@@ -4,7 +4,8 @@ one      one public topic, 1,000 readers, with AGAINST=FOLDER in turn with the p
 writers  200 writers in 200 topics against 200 in one, by pgbench with the SQL that publish() runs; AGAINST as above
 
 ROUNDS (5) is how often each measures. PostgreSQL's files are in the folder for temporary files: for
-`writers` that must be on a disk. FLUSH=2000 makes each of its flushes take so many microseconds longer.
+`writers` that must be on a disk. FLUSH=2000 has PostgreSQL wait so many microseconds before each
+flush (commit_delay): a stand-in for a slower disk, and not one.
 """
 
 import os
