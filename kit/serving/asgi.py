@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core import asgi
 from django.urls import path, re_path
 
+from . import bodies
 from .static import StaticFiles
 from .threads import Threads
 
@@ -25,7 +26,7 @@ def get_asgi_application():
         http = Handler(_threads)
     return ProtocolTypeRouter(
         {
-            "http": StaticFiles(http),
+            "http": StaticFiles(bodies.asgi(http)),
             "websocket": URLRouter(
                 [
                     *consumers.routes(),

@@ -1,0 +1,84 @@
+"""Tells Django the length of a body that arrives in chunks, as Nginx does where it is in front. Without a length, Django
+takes a form for empty.
+
+A body over DATA_UPLOAD_MAX_MEMORY_SIZE, with or without files, gets 413.
+"""
+
+from tempfile import SpooledTemporaryFile
+
+from django.conf import settings
+
+# Bytes that are read at a time.
+PIECE = 64 * 1024
+TOO_LARGE = b"413 Payload too large"
+
+
+class _Body:
+    """What has come of a body; like an upload of Django's, on the disk when it is large."""
+
+    def __init__(self):
+        self.file = SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
+        self.size = 0
+
+    def add(self, piece: bytes) -> bool:
+        """False when it is too large now."""
+        self.file.write(piece)
+        self.size += len(piece)
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return most is None or self.size <= most
+
+
+def wsgi(application):
+    def with_length(environ, start_response):
+        if "HTTP_TRANSFER_ENCODING" not in environ or environ.get("CONTENT_LENGTH"):
+            return application(environ, start_response)
+        body = _Body()
+        while piece := environ["wsgi.input"].read(PIECE):
+            if not body.add(piece):
+                body.file.close()
+                start_response("413 Request Entity Too Large", [("Content-Type", "text/plain")])
+                return [TOO_LARGE]
+        body.file.seek(0)
+        # It closes when the request is gone: a response may still read from it.
+        environ["wsgi.input"] = body.file
+        environ["CONTENT_LENGTH"] = str(body.size)
+        return application(environ, start_response)
+
+    return with_length
+
+
+def asgi(application):
+    async def with_length(scope, receive, send):
+        names = {name for name, _ in scope["headers"]}
+        if b"transfer-encoding" not in names or b"content-length" in names:
+            return await application(scope, receive, send)
+        body = _Body()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            if not body.add(message.get("body", b"")):
+                body.file.close()
+                headers = [(b"content-type", b"text/plain")]
+                await send({"type": "http.response.start", "status": 413, "headers": headers})
+                return await send({"type": "http.response.body", "body": TOO_LARGE})
+            more = message.get("more_body", False)
+        body.file.seek(0)
+        left = body.size
+
+        async def receive_again():
+            nonlocal left
+            if left is None:
+                return await receive()
+            piece = body.file.read(PIECE)
+            left -= len(piece)
+            message = {"type": "http.request", "body": piece, "more_body": left > 0}
+            left = left or None
+            return message
+
+        headers = [*scope["headers"], (b"content-length", str(body.size).encode())]
+        with body.file:
+            await application({**scope, "headers": headers}, receive_again, send)
+
+    return with_length

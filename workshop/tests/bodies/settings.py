@@ -1,0 +1,3 @@
+from wisheasy.settings import *
+
+ROOT_URLCONF = "workshop.tests.bodies.urls"
