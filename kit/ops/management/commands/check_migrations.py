@@ -9,9 +9,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.exceptions import InconsistentMigrationHistory, NodeNotFoundError
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations.fields import FieldOperation
+from django.db.migrations.operations.models import IndexOperation, ModelOperation
 from django_migration_linter import IgnoreMigration
 from django_migration_linter.sql_analyser import analyse_sql_statements, get_sql_analyser_class
+
+from .migrate_once import connect
 
 # What the linter knows besides, and a release need not stop for: the lock is the one that CREATE_INDEX is about.
 IGNORED = ["CREATE_INDEX_EXCLUSIVE"]
@@ -37,16 +42,27 @@ class Command(BaseCommand):
     def handle(self, *, allow_unsafe, missing, **options):
         if missing:
             return call_command("makemigrations", *own_applications(), check_changes=True, dry_run=True)
+        connect().close()
         connection = connections[DEFAULT_DB_ALIAS]
-        executor = MigrationExecutor(connection)
+        try:
+            executor = MigrationExecutor(connection)
+            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        except (InconsistentMigrationHistory, NodeNotFoundError) as error:
+            raise CommandError(str(error)) from error
         if not executor.loader.applied_migrations:
             self.stdout.write("The database is empty: nothing can break.")
             return
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         tables = set(connection.introspection.table_names())
-        findings = []
+        findings, unknown = [], []
         for migration, _ in plan:
-            reasons = reasons_against(migration, tables, connection.settings_dict["ENGINE"])
+            try:
+                is_new = touches_only_new_tables(migration, tables, executor.loader)
+                reasons = [] if is_new else reasons_against(migration, tables, connection.vendor)
+            # To write the SQL of some operations Django looks into the database, and anything may come of that.
+            except Exception as error:
+                unknown.append(f"{migration} ({type(error).__name__}: {' '.join(str(error).split())})")
+                self.stdout.write(f"{unknown[-1]}: can't be judged")
+                continue
             self.stdout.write(f"{migration}: {', '.join(reasons) or 'safe'}")
             if reasons:
                 findings.append(f"{migration} ({', '.join(reasons)})")
@@ -56,6 +72,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The version that is running can't live with {'; '.join(findings)}: do it in steps, each of which it "
                 "can live with (docs/operations.md), or say ALLOW_UNSAFE=1 to accept failing requests."
+            )
+        if unknown and not allow_unsafe:
+            raise CommandError(
+                f"It can't be judged whether the version that is running can live with {'; '.join(unknown)}: read what it "
+                "does to tables that are in use, then say ALLOW_UNSAFE=1 to go on."
             )
 
 
@@ -67,11 +88,24 @@ def own_applications():
             yield config.label
 
 
-def reasons_against(migration, tables, engine):
-    """Why `migration` is unsafe, in the words of the linter. `tables`: those that exist; nobody uses a new one yet."""
+def touches_only_new_tables(migration, tables, loader):
+    """Nobody uses a table that does not exist yet, as those of a package that was just added."""
+    models = loader.project_state((migration.app_label, migration.name), at_end=False).models
+    for operation in migration.operations:
+        if not isinstance(operation, ModelOperation | FieldOperation | IndexOperation):
+            return False
+        name = operation.name if isinstance(operation, ModelOperation) else operation.model_name
+        key = migration.app_label, name.lower()
+        if key in models and (models[key].options.get("db_table") or "_".join(key)) in tables:
+            return False
+    return True
+
+
+def reasons_against(migration, tables, vendor):
+    """Why `migration` is unsafe, in the words of the linter. `tables`: those that exist."""
     if any(isinstance(operation, IgnoreMigration) for operation in migration.operations):
         return []
     sql = call_command("sqlmigrate", migration.app_label, migration.name, stdout=StringIO(), no_color=True)
     statements = [line for line in sql.splitlines() if not (found := TABLE.search(line)) or found[1] in tables]
-    errors, _, warnings = analyse_sql_statements(get_sql_analyser_class(engine), statements, IGNORED)
+    errors, _, warnings = analyse_sql_statements(get_sql_analyser_class(vendor), statements, IGNORED)
     return sorted({issue.message + (f" of {issue.table}" if issue.table else "") for issue in errors + warnings})

@@ -11,6 +11,22 @@ LOCK_NOT_AVAILABLE = "55P03"
 TABLE_LOCK_TIMEOUT = 5
 
 
+def connect():
+    """A connection of its own, outside any pool: the lock goes with its session, and a pool that can't connect keeps a
+    process from ending."""
+    connection = connections[DEFAULT_DB_ALIAS].copy()
+    connection.settings_dict["OPTIONS"].pop("pool", None)
+    try:
+        connection.ensure_connection()
+    # Of a wrapped engine it may be anything.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CommandError(
+            f"The database can't be reached, check DATABASE_URL (in the stack secrets/database_url): {reason}"
+        ) from error
+    return connection
+
+
 class Command(BaseCommand):
     help = "Migrates the database; where another process is doing so already, waits for it first."
     requires_system_checks = []
@@ -19,12 +35,8 @@ class Command(BaseCommand):
         parser.add_argument("--wait", type=int, default=300, help="Seconds to wait for another process. Default 300.")
 
     def handle(self, *, wait, verbosity, **options):
-        # One of its own, outside any pool: the lock goes with its session, and a pool that can't connect keeps a
-        # process from ending.
-        connection = connections[DEFAULT_DB_ALIAS].copy()
-        connection.settings_dict["OPTIONS"].pop("pool", None)
+        connection = connect()
         try:
-            self.connect(connection)
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     self.lock(cursor, wait)
@@ -32,15 +44,6 @@ class Command(BaseCommand):
             self.migrate(verbosity)
         finally:
             connection.close()
-
-    def connect(self, connection):
-        try:
-            connection.ensure_connection()
-        except OperationalError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise CommandError(
-                f"The database can't be reached, check DATABASE_URL (in the stack secrets/database_url): {reason}"
-            ) from error
 
     def migrate(self, verbosity):
         connection = connections[DEFAULT_DB_ALIAS]
