@@ -76,10 +76,11 @@ def fast_settings(settings):
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory):
     from django.conf import settings
+    from django.db import connection
 
     database = settings.DATABASES["default"]
     # The threads of a test end with it, and would leave what they kept open.
     database["CONN_MAX_AGE"] = 0
-    if database["ENGINE"].endswith("sqlite3"):
+    if connection.vendor == "sqlite":
         # A file and not memory, as in production: there readers do not wait for a writer (WAL).
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from channels.routing import URLRouter
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
+from django.db.utils import load_backend
 from django.http.request import split_domain_port, validate_host
 from django.urls import URLPattern
 from django.utils.module_loading import import_string
@@ -82,7 +83,9 @@ def check_shared_sessions():
 def check_connection_budget():
     """All workers together must not be able to use up PostgreSQL's connections."""
     most, opened = settings.DATABASE_MAX_CONNECTIONS, settings.DATABASE_CONNECTIONS
-    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql") and opened + RESERVED_CONNECTIONS > most:
+    # Not the name of the engine, which may be one around PostgreSQL's.
+    vendor = load_backend(settings.DATABASES["default"]["ENGINE"]).DatabaseWrapper.vendor
+    if vendor == "postgresql" and opened + RESERVED_CONNECTIONS > most:
         yield (
             f"The workers{' of both slots' if settings.SLOT else ''} may open {opened} connections to PostgreSQL, "
             f"which with {RESERVED_CONNECTIONS} in reserve is over DATABASE_MAX_CONNECTIONS={most}.",

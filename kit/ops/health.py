@@ -1,9 +1,12 @@
 """Is this process alive, and is it ready to be sent requests?"""
 
+from contextlib import suppress
+
 import redis
 from django.conf import settings
 from django.core import signing
-from django.db import DatabaseError, connection
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 LIVE = "/healthz/live"
@@ -27,7 +30,7 @@ def ready(request):
     """200 or 503, and JSON: `status` ready, degraded or unavailable; `mode`; `slot`, in the stack blue or green, else
     null; `dependencies`, each "ok" or why not.
 
-    Without the database nothing works: 503. Without Redis pages are only later to show a change (kit.live asks the
+    Without the database, or its tables, nothing works: 503. Without Redis pages are only later to show a change (kit.live asks the
     database every few seconds), so the process stays in service and says that it is degraded.
 
     To whoever proves to know SECRET_KEY (`proof`): also `request`, the scheme, client and host as Django sees them.
@@ -76,15 +79,15 @@ def _signer() -> signing.TimestampSigner:
 
 def _database() -> str:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    except DatabaseError as error:
+        is_migrated = MigrationRecorder(connection).has_table()
+        connection.close_if_unusable_or_obsolete()
+    # Of a wrapped engine it may be anything, and whatever it is, no request can be answered.
+    except Exception as error:
+        with suppress(Exception):
+            connection.close()
         # Only the kind of error: its text names hosts and users, and anybody may ask.
         return f"unreachable ({type(error).__name__})"
-    finally:
-        connection.close_if_unusable_or_obsolete()
-    return "ok"
+    return "ok" if is_migrated else "not migrated (manage.py migrate_once)"
 
 
 def _redis() -> str:

@@ -64,7 +64,7 @@ class Server:
         if djangos_own:
             # It makes a thread for each request: a connection that a thread kept would never be found again.
             database["CONN_MAX_AGE"] = 0
-        if address["ENGINE"].endswith("sqlite3"):
+        if address["ENGINE"].endswith(("sqlite3", "spatialite")):
             # Writers wait for each other from the first statement on, instead of failing half-way ("database is
             # locked"), and never make a reader wait (WAL).
             options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}

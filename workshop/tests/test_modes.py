@@ -109,9 +109,10 @@ def test_options_of_the_database_address_survive():
     assert database["OPTIONS"]["sslmode"] == "require"
 
 
+@pytest.mark.parametrize("engine", [SQLITE["ENGINE"], "django.contrib.gis.db.backends.spatialite"])
 @pytest.mark.parametrize("server", [modes.WSGI, modes.ASGI], ids=["wsgi", "asgi"])
-def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction(server):
-    options = server.database(SQLITE, stock=False)["OPTIONS"]
+def test_sqlite_takes_the_write_lock_at_the_start_of_a_transaction(server, engine):
+    options = server.database({**SQLITE, "ENGINE": engine}, stock=False)["OPTIONS"]
     assert options["transaction_mode"] == "IMMEDIATE"
     assert "journal_mode=WAL" in options["init_command"]
 

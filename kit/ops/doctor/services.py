@@ -8,7 +8,7 @@ import redis
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from kit.ops import health
@@ -56,7 +56,8 @@ def check_database():
         with _connection() as connection:
             connection.ensure_connection()
             yield ok(f"{connection.display_name} answers")
-    except DatabaseError as error:
+    # Of a wrapped engine it may be anything.
+    except Exception as error:
         yield _no_database(str(error).strip())
 
 

@@ -57,6 +57,15 @@ FOUND = {
         {"DATABASES": {"default": POSTGRESQL}, "DATABASE_CONNECTIONS": 91, "DATABASE_MAX_CONNECTIONS": 100},
         "ops.E002",
     ),
+    "budget-of-a-wrapped-engine": (
+        checks.check_connection_budget,
+        {
+            "DATABASES": {"default": {**POSTGRESQL, "ENGINE": "workshop.tests.ops.around_postgres"}},
+            "DATABASE_CONNECTIONS": 91,
+            "DATABASE_MAX_CONNECTIONS": 100,
+        },
+        "ops.E002",
+    ),
     "debug": (checks.check_debug, {**HTTPS, "DEBUG": True}, "ops.E003"),
     "secure-session-over-http": (checks.check_https_only_settings, {**HTTP, "SESSION_COOKIE_SECURE": True}, "ops.E004"),
     "secure-csrf-over-http": (checks.check_https_only_settings, {**HTTP, "CSRF_COOKIE_SECURE": True}, "ops.E004"),

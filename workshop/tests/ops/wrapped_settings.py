@@ -1,0 +1,3 @@
+from wisheasy.settings import *
+
+DATABASES["default"]["ENGINE"] = "workshop.tests.ops.engine"
