@@ -37,10 +37,10 @@ check_compose() {
 secret() { cat "secrets/$1" 2>/dev/null || true; }
 
 # password_for SERVICE ADDRESS: the one in that secret, if it is an address of this service.
-password_for() { secret "$2" | sed -n "s|.*://[^:/]*:\([^@]*\)@$1[:/].*|\1|p"; }
+password_for() { [ "$(docker/address host "secrets/$2")" != "$1" ] || docker/address password "secrets/$2"; }
 
 # Is the database, or Redis, the one of this stack?
-is_ours() { [ -n "$(password_for "$1" "$2")" ]; }
+is_ours() { [ "$(docker/address host "secrets/$2")" = "$1" ]; }
 
 # Has the stack been started here? make dev-docker makes no more than secrets/app.
 has_secrets() { [ -n "$(find secrets -maxdepth 1 -type f 2>/dev/null)" ]; }

@@ -69,10 +69,12 @@ class Server:
             # locked"), and never make a reader wait (WAL).
             options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}
         else:
-            options = {**address.get("OPTIONS", {}), "connect_timeout": 5}
+            options = {"connect_timeout": 5}
             if djangos_own:
                 # Nothing else would bound their number.
                 options["pool"] = {"min_size": 1, "max_size": self.threads, "timeout": 10}
+        # What the address says counts.
+        options |= address.get("OPTIONS", {})
         return {**database, "OPTIONS": options}
 
 
