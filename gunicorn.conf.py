@@ -12,7 +12,7 @@ from django.conf import settings
 from gunicorn import glogging
 
 from kit import environment, logs
-from kit.serving import timeouts
+from kit.serving import forks, timeouts
 
 if os.environ.get(environment.STAND_INS_ALLOWED):
     sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
@@ -85,6 +85,16 @@ def on_starting(server):
         call_command("check", stdout=io.StringIO())
     except SystemCheckError as error:
         sys.exit(str(error))
+    for thread in forks.threads_lost():
+        server.log.warning(
+            "The thread %s was started before the workers are forked and will run in none of them: start it in a "
+            "receiver of kit.serving.forks.worker_started (docs/extend.md).",
+            thread,
+        )
+
+
+def post_worker_init(worker):
+    forks.worker_started.send_robust(sender=type(worker), worker=worker)
 
 
 def pre_fork(server, worker):

@@ -30,8 +30,8 @@ def ready(request):
     """200 or 503, and JSON: `status` ready, degraded or unavailable; `mode`; `slot`, in the stack blue or green, else
     null; `dependencies`, each "ok" or why not.
 
-    Without the database, or its tables, nothing works: 503. Without Redis pages are only later to show a change (kit.live asks the
-    database every few seconds), so the process stays in service and says that it is degraded.
+    Without the database, or its tables, nothing works: 503. Without Redis pages are only later to show a change
+    (kit.live asks the database every few seconds), so the process stays in service and says that it is degraded.
 
     To whoever proves to know SECRET_KEY (`proof`): also `request`, the scheme, client and host as Django sees them.
     """

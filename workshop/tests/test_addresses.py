@@ -1,4 +1,4 @@
-"""One table of addresses, read by Django, by the scripts of the host and by docker/backup, which hands them to libpq."""
+"""One table of addresses, read by Django, by the scripts of the host, and by docker/backup for libpq."""
 
 import os
 import shutil

@@ -109,8 +109,8 @@ def test_without_a_new_migration_there_is_nothing_to_say():
 
 # --- What no SQL can be written of ---
 
-# As in django-allauth: what is to be dropped from a table Django looks for in the database, and no SQL says of which table
-# an index is.
+# As in django-allauth: what is to be dropped from a table Django looks for in the database, and the SQL that drops an
+# index does not say of which table.
 OF_A_NEW_TABLE = [
     'migrations.CreateModel("Key", [("id", models.BigAutoField(primary_key=True)), ("text", models.TextField())], '
     'options={"unique_together": {("id", "text")}, "indexes": [models.Index(fields=["text"], name="new")]})',

@@ -75,8 +75,8 @@ class Command(BaseCommand):
             )
         if unknown and not allow_unsafe:
             raise CommandError(
-                f"It can't be judged whether the version that is running can live with {'; '.join(unknown)}: read what it "
-                "does to tables that are in use, then say ALLOW_UNSAFE=1 to go on."
+                f"It can't be judged whether the version that is running can live with {'; '.join(unknown)}: read what "
+                "it does to tables that are in use, then say ALLOW_UNSAFE=1 to go on."
             )
 
 
