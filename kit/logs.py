@@ -27,7 +27,7 @@ SECRETS = [
         r"""((?:passw|secret|token|csrf|sessionid|api.?key|query_string)[\w.-]{0,40}['"]?\s?[:=]\s?)"""
         r"""(?:\[[^\]]*\]?|b?'(?:\\.|[^'\\])*'?|b?"(?:\\.|[^"\\])*"?|[^\s&;,'")\]}]+)""",
         # postgres://user:…@host
-        r"(://[^\s/:@]{0,64}:)[^\s/@]{1,200}(?=@)",
+        r"(://[^\s/:@]{0,64}:)[^\s/]{1,200}(?=@)",
         # A stored password, which PostgreSQL quotes with the row that it refuses; and Django's link to set a new one.
         r"\b((?:pbkdf2_|argon2|bcrypt|scrypt)\w{0,20}\$)[^\s,)'\"]+",
         r"(/[0-9a-z]{1,13}-)[0-9a-f]{32}\b",

@@ -90,7 +90,7 @@ def test_a_backup_brings_back_what_was_deleted_since(stack):
     newest = stack.run("make", "backups").split()[0]
     stack.python(DELETE_USERS)
     assert "users: 0" in stack.python(COUNT_USERS)
-    database = (stack.folder / "secrets/database_url").read_text().strip().rpartition("/")[2]
+    database = stack.run("docker/address", "name", "secrets/database_url").strip()
     stack.run("make", "restore", f"FILE={newest}", CONFIRM=database)
     assert "users: 1" in stack.python(COUNT_USERS)
 

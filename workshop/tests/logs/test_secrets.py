@@ -39,6 +39,7 @@ SECRET = "hunter2"
         f"{{'query_string': b'a={SECRET}'}}",
         f"connecting to redis://:{SECRET}@redis:6379/0",
         f"connecting to postgres://user:{SECRET}@postgres/name",
+        f"connecting to postgres://user:a@{SECRET}@postgres/name",
         f"password = {SECRET}",
         f"PASSWORD: {SECRET}",
         f"password='{SECRET}",

@@ -160,7 +160,7 @@ def test_an_address_may_have_options_and_its_password_is_in_no_list_of_processes
     )
     assert re.match(r"wisheasy-\d{8}T\d{6}Z\.dump ", made.stdout)
     assert re.search(
-        r"\npg_dump .*--dbname postgres://wisheasy@postgres:5432/wisheasy\?application_name=a\n", made.stdout
+        r"\npg_dump .*--dbname postgresql://wisheasy@postgres:5432/wisheasy\?application_name=a\n", made.stdout
     )
     assert password[1:] not in made.stdout + made.stderr
 
