@@ -1,8 +1,22 @@
 from django.apps import AppConfig
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import load_backend
 
 
 class OpsConfig(AppConfig):
     name = "kit.ops"
+
+    def __init__(self, app_name, app_module):
+        super().__init__(app_name, app_module)
+        # Before the first model, which would load it and end in a traceback.
+        for alias, database in settings.DATABASES.items():
+            engine = database.get("ENGINE", "django.db.backends.dummy")
+            try:
+                load_backend(engine)
+            except ImproperlyConfigured as error:
+                reason = " ".join(str(error).split())
+                raise SystemExit(f"ENGINE={engine!r} of the database {alias!r} can't be loaded: {reason}") from None
 
     def ready(self):
         from kit.environment import env
