@@ -1,11 +1,12 @@
 import asyncio
+from contextlib import nullcontext
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core import asgi
 from django.urls import path, re_path
 
-from . import bodies
+from . import bodies, head, replaced
 from .static import StaticFiles
 from .threads import Threads
 
@@ -15,15 +16,13 @@ _threads = None if settings.STOCK_ASGI else Threads(settings.THREADS)
 
 def get_asgi_application():
     """Django, its static files, the live pages of kit.live, and the project's own WebSockets."""
-    # First: it loads the applications, and what follows imports their models.
-    http = asgi.get_asgi_application()
+    # First: it loads the applications, and what follows imports their models. Django's own is called: a tracer may have
+    # put something around it.
+    with replaced(asgi, ASGIHandler=_handler) if _threads else nullcontext():
+        http = asgi.get_asgi_application()
     from kit.live import consumers
     from kit.live.sockets import nowhere, socket
 
-    from .handler import Handler
-
-    if _threads:
-        http = Handler(_threads)
     return ProtocolTypeRouter(
         {
             "http": StaticFiles(bodies.asgi(http)),
@@ -40,6 +39,12 @@ def get_asgi_application():
     )
 
 
+def _handler():
+    from .handler import Handler
+
+    return Handler(_threads)
+
+
 async def _lifespan(scope, receive, send):
     """Django has nothing to do at a start or an end. An application beside it may, and then takes these in asgi.py."""
     while (kind := (await receive())["type"]) != "lifespan.shutdown":
@@ -53,14 +58,11 @@ async def _lifespan(scope, receive, send):
 def start(application):
     """On the worker's event loop, before the first request: `application` as it is served, with the sync work of each
     connection on the bounded threads, whatever else asgi.py has put around or beside Django."""
+    application = head.asgi(application)
     if _threads:
         _threads.serve_tasks_of(asyncio.get_running_loop())
-        return _threads.around(application)
-
-    async def served(scope, receive, send):
-        await application(scope, receive, send)
-
-    return served
+        application = _threads.around(application)
+    return application
 
 
 async def stop():

@@ -11,12 +11,16 @@ What it does differently, and why each is safe:
 - A body that comes in one message stays in memory. A larger one is spooled, as by Django.
 - A client that goes away is listened for after LISTEN_AFTER, for most requests are over by then.
 - An exception becomes a response on a thread of the bounded set, see respond_to.
+- The parts of a sync stream leave as they are made, see in_parts. Django makes a list of them first.
+
+What a tracer has put in the place of one of Django's methods is called where Django calls it.
 """
 
 import asyncio
-import contextlib
-from contextlib import closing
-from functools import wraps
+import time
+from contextlib import aclosing, closing
+from contextvars import copy_context
+from functools import partial, wraps
 from inspect import iscoroutinefunction
 from io import BytesIO
 
@@ -27,19 +31,30 @@ from django.core.cache.backends.base import BaseCache
 from django.core.exceptions import RequestAborted
 from django.core.handlers import base
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.core.handlers.exception import convert_exception_to_response
 from django.db import close_old_connections, reset_queries
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix, set_urlconf
-from django.utils.module_loading import import_string
+from django.utils import module_loading
 
+from . import is_own, replaced
 from .middleware import counterpart, respond_to
 from .threads import RequestContext, Threads, current_executor
 
 # Seconds after which a request that is still being answered begins to listen for the client's going away.
 LISTEN_AFTER = 0.05
+# How long a stream keeps a thread, in seconds and in bytes, while its parts come faster than that.
+STREAM_SECONDS = 0.01
+STREAM_BYTES = 256 * 1024
 # They do nothing on a thread without connections, or what closes_at_once looks after.
 OWN_RECEIVERS = {id(receiver) for receiver in (reset_queries, close_old_connections, close_caches, base.reset_urlconf)}
+
+DJANGOS = {name: method for name, method in vars(ASGIHandler).items() if is_own(method)}
+CLOSES = [close for close in (HttpResponseBase.close, BaseCache.close) if is_own(close)]
+
+
+def is_djangos(*names):
+    """Are these methods of ASGIHandler still Django's own?"""
+    return all(vars(ASGIHandler)[name] is DJANGOS.get(name) for name in names)
 
 
 class Handler(ASGIHandler):
@@ -50,23 +65,21 @@ class Handler(ASGIHandler):
         super().__init__()
 
     def load_middleware(self, is_async=False):
-        with _replaced(
-            base,
-            import_string=lambda path: counterpart(import_string(path)),
-            convert_exception_to_response=_convert_exception_to_response,
+        load, convert = module_loading.cached_import, base.convert_exception_to_response
+        with (
+            # What import_string asks: a tracer puts its own in the place of that one, which wraps each middleware.
+            replaced(module_loading, cached_import=lambda *path: counterpart(load(*path))),
+            replaced(base, convert_exception_to_response=partial(_convert, convert) if is_own(convert) else convert),
         ):
             super().load_middleware(is_async)
 
-    async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
-        if current_executor():
-            # The worker has opened one for the whole connection.
-            return await self.handle(scope, receive, send)
-        async with RequestContext(self.threads):
-            await self.handle(scope, receive, send)
-
     async def handle(self, scope, receive, send):
+        if not current_executor():
+            # The worker opens one for the whole connection.
+            async with RequestContext(self.threads):
+                return await self.handle(scope, receive, send)
+        if not is_djangos("handle", "listen_for_disconnect"):
+            return await super().handle(scope, receive, send)
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
@@ -109,7 +122,7 @@ class Handler(ASGIHandler):
 
     async def read_body(self, receive):
         message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
+        if message["type"] == "http.request" and not message.get("more_body", False) and is_djangos("read_body"):
             return BytesIO(message.get("body", b""))
 
         async def from_the_beginning():
@@ -120,13 +133,27 @@ class Handler(ASGIHandler):
         return await super().read_body(from_the_beginning)
 
     async def send_response(self, response, send):
-        if response.streaming or len(response.content) > self.chunk_size:
+        if response.streaming and not getattr(response, "is_async", True):
+            return await self.send_parts(response, send)
+        if (
+            response.streaming
+            or len(response.content) > self.chunk_size
+            or not is_djangos("send_response", "chunk_bytes")
+        ):
             return await super().send_response(response, send)
         # The same two messages, without looking each header up by its name.
         headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.headers._store.values()]
         headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.content, "more_body": False})
+
+    async def send_parts(self, response, send):
+        # One for the whole stream, as under WSGI: what it sets for a part, such as a language, it finds at the next.
+        context = copy_context()
+        response._resource_closers[:] = [partial(context.run, close) for close in response._resource_closers]
+        async with aclosing(in_parts(response.streaming_content, context)) as parts:
+            response.streaming_content = parts
+            await super().send_response(response, send)
 
     def only_own_receivers(self, signal):
         receivers, only_own = self.seen_receivers.get(signal, (None, False))
@@ -138,12 +165,12 @@ class Handler(ASGIHandler):
 
     def closes_at_once(self, request, response):
         return (
-            type(response).close is HttpResponseBase.close
+            type(response).close in CLOSES
             and response._resource_closers == [request.close]
             and "_files" not in vars(request)
             and self.only_own_receivers(signals.request_finished)
             # A cache's close() that is not its base class's may wait for a server.
-            and all(type(cache).close is BaseCache.close for cache in caches.all(initialized_only=True))
+            and all(type(cache).close in CLOSES for cache in caches.all(initialized_only=True))
         )
 
 
@@ -193,7 +220,41 @@ class _Disconnect:
                 raise
 
 
-def _convert_exception_to_response(get_response):
+async def in_parts(iterator, context):
+    """What a sync iterator yields, made on the bounded threads: each part leaves at once, and many small ones cost one
+    call. The iterator is let go of on a thread too, for what it does at its end may wait."""
+    loop = asyncio.get_running_loop()
+    made = asyncio.Queue()
+    left = False
+
+    def make():
+        size, until = 0, time.monotonic() + STREAM_SECONDS
+        for part in iterator:
+            loop.call_soon_threadsafe(made.put_nowait, part)
+            size += len(part)
+            if left or size >= STREAM_BYTES or time.monotonic() >= until:
+                return True
+        return False
+
+    def let_go():
+        nonlocal iterator
+        del iterator
+
+    more = True
+    try:
+        while more:
+            call = asyncio.create_task(sync_to_async(make, context=context)())
+            call.add_done_callback(lambda _: made.put_nowait(None))
+            while (part := await made.get()) is not None:
+                yield part
+            more = await call
+    finally:
+        left = True
+        if more:
+            await asyncio.gather(call, sync_to_async(let_go, context=context)(), return_exceptions=True)
+
+
+def _convert(convert_exception_to_response, get_response):
     if not iscoroutinefunction(get_response):
         return convert_exception_to_response(get_response)
 
@@ -205,14 +266,3 @@ def _convert_exception_to_response(get_response):
             return await respond_to(error, request)
 
     return inner
-
-
-@contextlib.contextmanager
-def _replaced(module, **names):
-    """Other things under these names of the module, for the time being."""
-    originals = {name: getattr(module, name) for name in names}
-    vars(module).update(names)
-    try:
-        yield
-    finally:
-        vars(module).update(originals)

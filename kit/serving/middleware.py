@@ -15,7 +15,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.messages.storage import default_storage
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.core.handlers.exception import response_for_exception
+from django.core.handlers import exception
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csp import ContentSecurityPolicyMiddleware
@@ -29,6 +29,7 @@ from django.utils.functional import SimpleLazyObject, empty
 
 from kit.ops.middleware import BrowserPolicyMiddleware
 
+from . import is_own
 from .threads import current_executor
 
 # Bytes up to which a form is parsed, and up to which an answer is compressed, on the event loop: well under 1 ms.
@@ -99,7 +100,7 @@ class InlineHooks:
 async def respond_to(error, request):
     """The response for an exception, made on one of the bounded threads: the error page may query. (Django takes one
     of the event loop's default executor, which would keep a connection of its own.)"""
-    return await sync_to_async(response_for_exception)(request, error)
+    return await sync_to_async(exception.response_for_exception)(request, error)
 
 
 class InlineSession(InlineHooks, SessionMiddleware):
@@ -217,6 +218,7 @@ class Pinned:
             return await super().__acall__(request)
 
 
+HOOKS = ("__call__", "__acall__", "process_request", "process_view", "process_response")
 COUNTERPARTS = {
     **{
         middleware: type(middleware.__name__, (InlineHooks, middleware), {})
@@ -241,7 +243,8 @@ COUNTERPARTS = {
 def counterpart(middleware):
     """What to load in place of an entry of MIDDLEWARE: its counterpart, or itself."""
     if middleware in COUNTERPARTS:
-        return COUNTERPARTS[middleware]
+        hooks = (getattr(middleware, name) for name in HOOKS if hasattr(middleware, name))
+        return COUNTERPARTS[middleware] if all(map(is_own, hooks)) else middleware
     if (
         isinstance(middleware, type)
         and issubclass(middleware, MiddlewareMixin)

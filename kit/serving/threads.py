@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from contextvars import Context
 from functools import partial
 from queue import SimpleQueue
 from weakref import WeakSet
@@ -58,7 +59,8 @@ class Threads:
         elif self.started < self.bound:
             self.started += 1
             thread = _Thread(self)
-            thread.start()
+            # Nothing of the request that happens to be the first is the thread's own.
+            Context().run(thread.start)
         else:
             self.waiting.append(executor)
             return

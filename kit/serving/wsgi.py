@@ -3,7 +3,7 @@ from django.core import wsgi
 
 from kit import request_ids
 
-from . import bodies
+from . import bodies, head
 from .proxies import ClientAddress
 
 
@@ -13,7 +13,9 @@ def get_wsgi_application():
 
 
 def behind_proxies(application):
-    """`application` with the visitor's address as a trusted proxy tells it, and an id for each request."""
+    """`application` with the visitor's address as a trusted proxy tells it, an id for each request, and headers alone
+    for HEAD."""
+    application = head.wsgi(application)
     if settings.FORWARDED_ALLOW_IPS:
         application = ClientAddress(application, settings.FORWARDED_ALLOW_IPS)
     # Around the other, which puts the visitor's address in the place of the proxy's.

@@ -206,6 +206,14 @@ def nothing(request):
     return None
 
 
+WAITING = []
+
+
+async def waits(request):
+    WAITING.pop().set()
+    await asyncio.sleep(10)
+
+
 LOCAL = threading.local()
 
 
@@ -251,6 +259,7 @@ urlpatterns = [
     url("thread-local", thread_local),
     url("thread-local-async", thread_local_async),
     url("nothing", nothing),
+    url("waits", waits),
 ]
 for name, kind in {
     "404": Http404,
