@@ -12,7 +12,7 @@ from django.conf import settings
 from gunicorn import glogging
 
 from kit import environment, logs
-from kit.serving import forks, timeouts
+from kit.serving import forks, succession, timeouts
 
 if os.environ.get(environment.STAND_INS_ALLOWED):
     sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
@@ -36,7 +36,7 @@ limit_request_line = 8190
 
 # The project is loaded once and its memory shared by all workers.
 preload_app = True
-# Workers are replaced now and then, not all at once, so that a slow leak never grows large.
+# Workers are replaced now and then, not all at once, so that a slow leak never grows large (kit/serving/succession.py).
 max_requests = 20_000
 max_requests_jitter = 5_000
 # The heartbeat file: on a disk it can block a worker for long enough to be killed.
@@ -110,3 +110,16 @@ def pre_fork(server, worker):
         connection.close()
         if hasattr(connection, "close_pool"):
             connection.close_pool()
+
+
+def nworkers_changed(server, new_value, old_value):
+    succession.count(server)
+
+
+def child_exit(server, worker):
+    succession.count(server)
+
+
+def on_reload(server):
+    # All workers of before are to go, whoever asks for one more.
+    server._num_workers = server.cfg.workers

@@ -102,7 +102,8 @@ SESSION_ENGINE = "kit.sessions"
 
 # --- WebSockets ---
 
-# A client that sends more messages than the first in the second, seconds, is closed with 1008.
+# A client that sends more messages than the first in the second, seconds, is closed with 1008; so is one that sends
+# more than 20 times as many frames, such as pings.
 WEBSOCKET_RATE = (20, 10)
 # Bytes: a client that sends a longer message is closed with 1009.
 WEBSOCKET_SIZE = 64 * 1024

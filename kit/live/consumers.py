@@ -50,7 +50,6 @@ class _Connection:
         self.from_server = receive
         self.to_server = send
         self.loop = asyncio.get_running_loop()
-        self.rate = sockets.Rate()
         self.accepted = False
         # True once it is closed, by either side: the server tells the consumer of that with websocket.disconnect.
         self.over = False
@@ -93,9 +92,6 @@ class _Connection:
             elif message["type"] == "websocket.receive":
                 self.active_at = self.loop.time()
                 if self.over:
-                    continue
-                if self.rate.is_exceeded():
-                    self.close(sockets.POLICY_VIOLATION)
                     continue
             return message
 

@@ -3,8 +3,6 @@ message through a thread, which an endpoint that only passes texts on has no nee
 
 import asyncio
 import logging
-import time
-from collections import deque
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,7 +19,6 @@ logger = logging.getLogger(__name__)
 SEND_TIMEOUT = 10
 
 # Close codes of RFC 6455, section 7.4.1, and two of ours.
-POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
 RELOAD = 4410
@@ -50,7 +47,9 @@ async def socket(scope, receive, send):
     await send({"type": "websocket.accept"})
     sending = asyncio.create_task(_send_messages(send, topic, language_of(scope), position, visitor))
     try:
-        await _until_disconnect(receive, send)
+        # A client has nothing to say here.
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
     finally:
         sending.cancel()
 
@@ -79,29 +78,6 @@ async def _send_messages(send, topic, language, position, visitor):
     except OSError:
         # The other side went away while something was on its way to it.
         pass
-
-
-async def _until_disconnect(receive, send):
-    # A client has nothing to say here.
-    rate = Rate()
-    while (await receive())["type"] != "websocket.disconnect":
-        if rate.is_exceeded():
-            return await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-
-
-class Rate:
-    """The messages of one client, of which settings.WEBSOCKET_RATE allows so many in so many seconds."""
-
-    def __init__(self):
-        self.arrivals = deque(maxlen=settings.WEBSOCKET_RATE[0])
-
-    def is_exceeded(self) -> bool:
-        """Count one more."""
-        messages, seconds = settings.WEBSOCKET_RATE
-        now = time.monotonic()
-        exceeded = len(self.arrivals) == messages and now - self.arrivals[0] < seconds
-        self.arrivals.append(now)
-        return exceeded
 
 
 async def refuse_foreign(scope, send) -> bool:

@@ -41,7 +41,7 @@ class Server:
     @property
     def gunicorn_worker_class(self) -> str:
         """A threaded worker with one thread is only a slower "sync" one."""
-        return "sync" if (self.worker_class, self.threads) == ("gthread", 1) else self.worker_class
+        return "sync" if (self.interface, self.threads) == ("WSGI", 1) else self.worker_class
 
     def workers(self, shared_layer: bool) -> int:
         """How many workers suit the CPUs and the memory of this container.
@@ -81,7 +81,7 @@ class Server:
 WSGI = Server(
     interface="WSGI",
     application_setting="WSGI_APPLICATION",
-    worker_class="gthread",
+    worker_class="kit.serving.succession.ThreadedWorker",
     workers_per_cpu=2,
     threads=4,
     static_middleware=("whitenoise.middleware.WhiteNoiseMiddleware",),

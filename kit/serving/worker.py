@@ -3,6 +3,8 @@ import gc
 import math
 import signal
 import sys
+import time
+from collections import deque
 
 from django.conf import settings
 from gunicorn.arbiter import Arbiter
@@ -10,10 +12,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode, Opcode
+from websockets.server import ServerProtocol
 
 from kit import request_ids
 
 from . import asgi, timeouts
+from .succession import Successive
 
 # New objects, less those that are gone, after which the garbage collector looks for circles. Python's 2,000 come
 # together in each look of kit.live at thousands of readers, and the collector took more time than the look.
@@ -21,6 +27,18 @@ GARBAGE_LOOKED_FOR_AFTER = 50_000
 
 
 class StoppingServer(Server):
+    def __init__(self, worker):
+        super().__init__(worker.config)
+        self.worker = worker
+
+    async def on_tick(self, counter):
+        self.worker.tick(self.server_state.total_requests)
+        return await super().on_tick(counter)
+
+    def handle_exit(self, sig, frame):
+        self.worker.leave()
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets=None):
         # No new connections: a page that is sent away is to come back to another process.
         for server in self.servers:
@@ -53,9 +71,37 @@ class Http(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
+class Frames(ServerProtocol):
+    """The frames of one client, counted before they cost more than to be read: Uvicorn answers each ping, and handles
+    all that one read brings, before any other connection has its turn."""
+
+    # Pings, their answers, and the fragments of a message: one of 64 KiB may come in pieces of 164 bytes.
+    FRAMES_PER_MESSAGE = 20
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        messages, self.seconds = settings.WEBSOCKET_RATE
+        self.messages = deque(maxlen=messages)
+        self.share = self.seconds / (messages * self.FRAMES_PER_MESSAGE)
+        self.used_until = 0
+
+    def recv_frame(self, frame):
+        now = time.monotonic()
+        self.used_until = max(self.used_until, now) + self.share
+        exceeded = self.used_until - now > self.seconds
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            exceeded |= len(self.messages) == self.messages.maxlen and now - self.messages[0] < self.seconds
+            self.messages.append(now)
+        if exceeded:
+            self.fail(CloseCode.POLICY_VIOLATION, "too many messages or frames")
+            raise ProtocolError
+        super().recv_frame(frame)
+
+
 class WebSocket(WebSocketsSansIOProtocol):
-    """Uvicorn's own, that lets go of clients that do not read. What closes a connection waits there until everything
-    before it was taken, and who takes nothing could hold a connection, and all that is to be sent, for ever.
+    """Uvicorn's own, that closes the connection of a client that sends too much, and lets go of clients that do not
+    read. What closes a connection waits there until everything before it was taken, and who takes nothing could hold a
+    connection, and all that is to be sent, for ever.
 
     And that spares pings: with their answers they cost more than all else that an idle page does. A connection that was
     sent something since the last one is not silent, and needs them only to tell whether its client is still there."""
@@ -66,6 +112,20 @@ class WebSocket(WebSocketsSansIOProtocol):
     cutting_off = None
     was_sent_something = False
     spared = 0
+
+    def __init__(self, config, *arguments, **options):
+        super().__init__(config, *arguments, **options)
+        self.conn = Frames(max_size=config.ws_max_size, logger=self.logger)
+
+    def handle_parser_exception(self):
+        # What came before it, in the same read.
+        self.handle_events()
+        if self.conn.close_sent:
+            super().handle_parser_exception()
+            self.cut_off_later()
+        else:
+            # The handshake is not answered yet: there is nothing to close.
+            self.transport.abort()
 
     async def send(self, message):
         if message["type"] == "websocket.close":
@@ -105,7 +165,7 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-class Worker(UvicornWorker):
+class Worker(Successive, UvicornWorker):
     """UvicornWorker that stops within Gunicorn's own limit. By itself it ignores Gunicorn's graceful_timeout, so
     one slow request would hold the old worker until Gunicorn kills it."""
 
@@ -115,6 +175,7 @@ class Worker(UvicornWorker):
         # An application that does not know it is served all the same.
         "lifespan": "auto",
         "server_header": False,
+        "limit_max_requests": None,
         "http": Http,
         "ws_max_size": settings.WEBSOCKET_SIZE,
         "ws": WebSocket,
@@ -127,7 +188,7 @@ class Worker(UvicornWorker):
 
     async def _serve(self):
         # As in UvicornWorker, but for what is around the application and the class of the server.
-        server = StoppingServer(config=self.config)
+        server = StoppingServer(self)
         gc.set_threshold(GARBAGE_LOOKED_FOR_AFTER, *gc.get_threshold()[1:])
         try:
             self.config.app = asgi.start(self.wsgi)

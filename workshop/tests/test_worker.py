@@ -1,8 +1,9 @@
-"""Clients that hold a connection and do nothing with it, where no Nginx is in front: Uvicorn as the worker has it."""
+"""Clients that hold a connection and do nothing with it, or too much, where no Nginx is in front: Uvicorn as the worker
+has it."""
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from uvicorn import Config, Server
@@ -111,3 +112,75 @@ async def test_a_websocket_that_is_sent_messages_is_pinged_less_often(impatient)
             answer += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connection, 1000), 3)
     # It would be after 0.2 seconds, and is after 1.2.
     assert answer.partition(b"\x89\x04")[0].count(b"\x81\x01.") > 12
+
+
+# A frame of each kind without content, as a client masks it. The first fragment of a message comes before the others.
+FRAMES = {
+    "pings": (b"", b"\x89\x80\0\0\0\0"),
+    "pongs": (b"", b"\x8a\x80\0\0\0\0"),
+    "empty fragments": (b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"),
+    "messages": (b"", b"\x81\x80\0\0\0\0"),
+}
+CLOSED_1008 = b"\x88\x1d\x03\xf0too many messages or frames"
+
+
+async def everything(connection):
+    received = bytearray()
+    with suppress(ConnectionError):
+        while data := await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connection, 100_000), 3):
+            received += data
+    return bytes(received)
+
+
+def listener():
+    """An application that accepts, and what it is told after that."""
+    told = []
+
+    async def listen(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        while not told or told[-1]["type"] != "websocket.disconnect":
+            told.append(await receive())
+
+    return listen, told
+
+
+@pytest.mark.parametrize(("first", "flood"), FRAMES.values(), ids=FRAMES)
+async def test_a_websocket_that_sends_too_many_frames_is_closed_within_one_read(first, flood):
+    listen, told = listener()
+    async with serving(listen) as server, client(server, GET + UPGRADE) as connection:
+        await asyncio.get_running_loop().sock_recv(connection, 1000)
+        # All in one read, and a whole one: what is left unread resets the connection, and the answer may be lost.
+        await asyncio.get_running_loop().sock_sendall(connection, first + flood * 1000)
+        received = await everything(connection)
+        await until(lambda: not server.server_state.connections)
+    assert received.endswith(CLOSED_1008)
+    assert received.count(b"\x8a\x00") <= 400
+    assert [each["type"] for each in told[:-1]] == ["websocket.receive"] * (20 if flood[0] == 0x81 else 0)
+    assert told[-1]["code"] == 1008
+
+
+async def test_a_long_message_in_small_fragments_with_pings_in_between_is_taken():
+    listen, told = listener()
+    fragment = b"\x00\xfe\x00\xff\0\0\0\0" + b"x" * 255
+    ping = FRAMES["pings"][1]
+    message = b"\x01\x80\0\0\0\0" + (fragment * 16 + ping) * 16 + b"\x80\x80\0\0\0\0"
+    async with serving(listen) as server, client(server, GET + UPGRADE) as connection:
+        await asyncio.get_running_loop().sock_recv(connection, 1000)
+        await asyncio.get_running_loop().sock_sendall(connection, message)
+        await until(lambda: told)
+    assert told[0] == {"type": "websocket.receive", "text": "x" * 255 * 256}
+
+
+@pytest.mark.parametrize("sent", [FRAMES["pings"][1] * 1000, b"\xff\xff"], ids=["too much", "no frame"])
+async def test_a_client_that_breaks_the_rules_before_it_is_let_in_is_cut_off(sent, caplog):
+    async def wait(scope, receive, send):
+        assert scope["type"] == "websocket"
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with serving(wait) as server, client(server, GET + UPGRADE) as connection:
+        await until(lambda: server.server_state.tasks)
+        await asyncio.get_running_loop().sock_sendall(connection, sent)
+        await until(lambda: not server.server_state.connections and not server.server_state.tasks)
+    assert not [record for record in caplog.records if record.exc_info]
