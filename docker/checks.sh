@@ -174,21 +174,29 @@ host_of() {
     case $rest in \[*) echo "${rest%%]*}]" ;; *) echo "${rest%%:*}" ;; esac
 }
 
+# reached VALUE: host and port by which this machine reaches what HTTP_PORT=8080, 127.0.0.1:8080 or [::1]:8080 publishes.
+reached() {
+    case $1 in *:*) echo "${1%:*} ${1##*:}" | tr -d '[]' ;; *) echo "127.0.0.1 $1" ;; esac
+}
+
 check_address() {
-    local sites site published
+    local sites site published port
+    local no_host='\.\.|\.-|-\.|[*_?#]'
     sites=$(docker/read_env SITE_URL)
     published=$(docker/read_env HTTP_PORT)
-    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://localhost:$published"; return; }
+    port=${published##*:}
+    [ "$port" != "$published" ] || published=localhost:$port
+    [ -n "$sites" ] || { fine "SITE_URL follows HTTP_PORT: http://$published"; return; }
     for site in ${sites//,/ }; do
-        [[ $site =~ ^https?://[^/@]+$ ]] ||
+        [[ $site =~ ^https?://[^/@]+$ && ! .$(host_of "$site"). =~ $no_host ]] ||
             { broken "SITE_URL='$site' is wrong" 'Allowed hosts, cookies, the origins of forms and the certificate follow from it.' \
-                'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env.'; return; }
+                'expected an address without a path, such as https://www.example.com or http://localhost:8080, in .env. A host name has letters, digits and hyphens between dots.'; return; }
     done
     site=${sites%%,*}
-    if [[ $site =~ ^http://(localhost|127\.0\.0\.1|\[::1\])(:([0-9]+))?$ ]] && [ "${BASH_REMATCH[3]:-80}" != "$published" ]; then
-        broken "SITE_URL=$site, but Nginx is published on port $published" \
+    if [[ $site =~ ^http://(localhost|127\.0\.0\.1|\[::1\])(:([0-9]+))?$ ]] && [ "${BASH_REMATCH[3]:-80}" != "$port" ]; then
+        broken "SITE_URL=$site, but Nginx is published on port $port" \
             'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
-            "SITE_URL=http://${BASH_REMATCH[1]}:$published in .env, or another HTTP_PORT."
+            "SITE_URL=http://${BASH_REMATCH[1]}:$port in .env, or another HTTP_PORT."
     elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
         warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES is empty' \
             'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
@@ -200,15 +208,17 @@ check_address() {
 
 # Takes the name of a variable, and an example.
 check_port() {
-    local port
-    port=$(docker/read_env "$1")
+    local value host port valid='^((([0-9]+\.){3}[0-9]+|\[[0-9a-fA-F:.]+\]):)?[0-9]+$'
+    value=$(docker/read_env "$1")
     # There need not be one for https.
-    [ "$1" = HTTP_PORT ] || [ -n "$port" ] || return 0
-    case $port in '' | *[!0-9]*) broken "$1='$port' is wrong" 'Nginx is published on it.' "expected a port number such as $2."; return ;; esac
+    [ "$1" = HTTP_PORT ] || [ -n "$value" ] || return 0
+    [[ $value =~ $valid ]] || { broken "$1='$value' is wrong" 'Nginx is published on it.' \
+        "expected a port number such as $2, or one of this machine alone, such as 127.0.0.1:$2."; return; }
+    read -r host port < <(reached "$value")
     if [ -n "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$(docker/read_env COMPOSE_PROJECT_NAME)")" ]; then
         fine "$port is Nginx's"
     # A connection that is accepted means that something listens.
-    elif (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    elif (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
         broken "Port $port is taken by another program" 'Nginx is to be published on it.' "stop it, or choose another port ($1=$(($2 + 1)) in .env)."
     else
         fine "$port is free"
@@ -220,7 +230,8 @@ check_dns() {
     command -v getent >/dev/null || return 0
     for site in $(docker/read_env SITE_URL | tr , ' '); do
         host=$(host_of "$site")
-        case $host in localhost | \[* | *[0-9].[0-9]*) continue ;; esac
+        # Names of other scripts are looked up in the containers, which know their punycode.
+        case $host in localhost | *[!A-Za-z0-9.-]* | *[0-9].[0-9]*) continue ;; esac
         if addresses=$(getent ahosts "$host") && [ -n "$addresses" ]; then
             fine "$host is $(echo "$addresses" | cut -d ' ' -f 1 | sort -u | paste -sd ' ' -)"
         else
@@ -237,28 +248,28 @@ in_mb() {
 }
 
 check_cpus() {
-    local cpus name wanted
+    local cpus names name wanted
     cpus=$(docker info --format '{{.NCPU}}')
     [ -n "$cpus" ] || return 0
-    # shellcheck disable=SC2013
-    for name in $(grep -oE '\$\{[A-Z_]+_CPUS' docker-compose.yml | cut -c 3- | sort -u); do
-        wanted=$(docker/read_env "$name")
+    names=$(grep -oE '\$\{[A-Z_]+_CPUS' docker-compose.yml | cut -c 3- | sort -u)
+    # shellcheck disable=SC2086
+    while read -r name wanted; do
         awk "BEGIN { exit !(${wanted:-0} <= $cpus) }" ||
             { broken "$name=$wanted is more than the $cpus that there are" 'Docker refuses to make the container.' "$name=$cpus in .env"; return; }
-    done
+    done < <(paste -d ' ' <(echo "$names") <(docker/read_env $names))
     fine "$cpus"
 }
 
 # All containers at their limits, at a release, when two versions run beside each other.
 check_memory() {
-    local there name wanted free servers=2
+    local there memory wanted=0 free servers='WEB_MEMORY WEB_MEMORY'
     there=$(docker info --format '{{.MemTotal}}')
     [ -n "$there" ] || return 0
     there=$(in_mb "$there")
-    [ "$(docker/read_env SERVER_MODE)" != hybrid ] || servers=4
-    wanted=$((servers * $(in_mb "$(docker/read_env WEB_MEMORY)")))
-    for name in NGINX WAITING_ROOM POSTGRES REDIS BACKUP; do
-        wanted=$((wanted + $(in_mb "$(docker/read_env "${name}_MEMORY")")))
+    [ "$(docker/read_env SERVER_MODE)" != hybrid ] || servers="$servers $servers"
+    # shellcheck disable=SC2086
+    for memory in $(in_mb "$(docker/read_env $servers NGINX_MEMORY WAITING_ROOM_MEMORY POSTGRES_MEMORY REDIS_MEMORY BACKUP_MEMORY)"); do
+        wanted=$((wanted + memory))
     done
     free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
     if [ "${free:-1024}" -lt 256 ]; then

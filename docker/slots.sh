@@ -47,11 +47,11 @@ finish() {
 
 now() { date +%s.%N; }
 
-# Is the site served by https?
-is_https() { case $(docker/read_env SITE_URL) in https://*) ;; *) return 1 ;; esac; }
+# Does Nginx serve the site by https? Not where a proxy in front does (ACME_DIRECTORY=off, no HTTPS_PORT).
+is_https() { case $(docker/read_env HTTPS_PORT SITE_URL | paste -s -d ' ' -) in ?*' https://'*) ;; *) return 1 ;; esac; }
 
-# The site's own address, of those that SITE_URL names.
-site() { docker exec "$(of "web-$1")" printenv SITE_URL | cut -d , -f 1; }
+# The site's own address, of those that SITE_URL names, or that HTTP_PORT makes.
+site() { docker exec "$(of "web-$1")" printenv SITE_URL | sed 's|,.*||; s|^http://localhost:\(.*:\)|http://\1|'; }
 
 # What a command says matters only where it fails.
 quietly() {
@@ -145,7 +145,7 @@ introduce() {
     done; echo 'Nginx does not reach the servers of $1 within 10 s.'; exit 1" || return 1
     # The first requests of a worker wait for templates to be read and connections to be made. Let it not be visitors.
     quietly docker exec "$nginx" curl -s -o /dev/null --max-time 10 --parallel --parallel-max 8 \
-        -H "Host: $(site "$1" | sed 's|.*://||')" 'http://127.0.0.1:8082/?[1-64]' || true
+        -H "Host: $(docker exec "$nginx" sed -n 's/^server_name \([^ ;]*\).*/\1/p' "/srv/nginx/$1/rendered/site.conf")" 'http://127.0.0.1:8082/?[1-64]' || true
     # shellcheck disable=SC2046
     serve_visitors $(in_slot "$1")
 }

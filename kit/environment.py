@@ -3,10 +3,12 @@
 import atexit
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from environs import Env
@@ -19,6 +21,10 @@ SECRET_FOLDERS = (Path("/run/secrets/app"), Path(__file__).resolve().parent.pare
 STAND_INS_ALLOWED = "SETTINGS_STAND_INS"
 # What a required variable that could not be read is until seal(), so that the lines below it do not fail for it.
 STAND_INS = {"str": "", "int": 1, "float": 1.0, "bool": False, "list": [], "dict": {}, "json": {}}
+
+
+class WrongPart(ValueError):
+    """Says what is wrong with a part of a value."""
 
 
 class Environment(Env):
@@ -44,8 +50,9 @@ class Environment(Env):
         """The value of `name`, read by the `parser` of environs ("str", "int", "bool", "list", …). A value that is
         wrong, or missing without a default, is a fault that seal() reports.
 
-        `expected` ends the sentence "NAME='value' is wrong: expected …". `validate` returns False or raises ValueError.
-        A `secret` may also be a file in secrets/app, and its value is never shown.
+        `expected` ends the sentence "NAME='value' is wrong: expected …". `validate` returns False or raises ValueError,
+        or WrongPart, which has something to add. A `secret` may also be a file in secrets/app, and its value is never
+        shown.
         """
         if secret:
             self._secrets.add(name)
@@ -64,6 +71,8 @@ class Environment(Env):
             value = getattr(self, parser)(name)
             if validate(value):
                 return value
+        except WrongPart as part:
+            expected = f"{expected}; {part}"
         except ValueError:
             pass
         return self._fault(f"{name if secret else f'{name}={text!r}'} is wrong: expected {expected}.", fallback)
@@ -100,15 +109,54 @@ class Environment(Env):
 
 def are_origins(values: list[str]) -> bool:
     """Is each a scheme, a host and perhaps a port, with nothing before or behind them, and all of one scheme?"""
-    parts = [urlsplit(value) for value in values]
-    return len({each.scheme for each in parts}) == 1 and all(
-        each.scheme in ("http", "https")
-        and each.hostname
-        and each.port != 0  # Not a number: ValueError.
-        and "@" not in each.netloc
-        and value == f"{each.scheme}://{each.netloc}"
-        for value, each in zip(values, parts, strict=True)
-    )
+    for value in values:
+        try:
+            as_origin(value)
+        except WrongPart:
+            raise
+        except ValueError:
+            if len(values) == 1:
+                return False
+            raise WrongPart(f"{value!r} is none") from None
+    return len({urlsplit(value).scheme for value in values}) == 1
+
+
+def as_origin(value: str) -> str:
+    """An address as a browser sends it in its Origin header. ValueError for what is none."""
+    # Of an empty SITE_URL Compose makes http://localhost:HTTP_PORT, and that port may have an address in front.
+    value = re.sub("^http://localhost:(?=.*:)", "http://", value)
+    parts = urlsplit(value)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    if not usual or not parts.hostname or "@" in parts.netloc or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError
+    # Not a number: ValueError.
+    if parts.port == 0:
+        raise ValueError
+    try:
+        host = as_host(parts.hostname)
+    except ValueError:
+        raise WrongPart(
+            f"{parts.hostname!r} is no host name: letters, digits and hyphens between dots, or xn--… for other scripts"
+        ) from None
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, usual) else "")
+
+
+def as_host(name: str) -> str:
+    """A host as it is in addresses: in lower case, an IPv6 address in brackets, other scripts as punycode."""
+    if ":" in name:
+        return f"[{ipaddress.IPv6Address(name)}]"
+    labels = []
+    for label in name.lower().split("."):
+        labels.append(label if label.isascii() else label.encode("idna").decode())
+        # Browsers read some names otherwise than Python's IDNA of 2003 does: straße is one of its own.
+        if labels[-1] != label and labels[-1].encode().decode("idna") != normalize("NFC", label):
+            raise ValueError
+    host = ".".join(labels)
+    if labels[-1].isdigit():
+        return str(ipaddress.IPv4Address(host))
+    if len(host) > 253 or not all(re.fullmatch("(?!-)[a-z0-9-]{1,63}(?<!-)", label) for label in labels):
+        raise ValueError
+    return host
 
 
 def are_networks(values: list[str]) -> bool:

@@ -9,7 +9,17 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kit.environment import are_networks, are_networks_or_all, are_origins, env, is_database, is_random, is_redis
+from kit.environment import (
+    are_networks,
+    are_networks_or_all,
+    are_origins,
+    as_host,
+    as_origin,
+    env,
+    is_database,
+    is_random,
+    is_redis,
+)
 from kit.serving import modes, not_compared
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,7 +54,8 @@ _address = (
     "an address without a path, such as https://www.example.com or http://localhost:8080, or several of one scheme "
     "with nothing but commas between them"
 )
-SITE_URLS = env.read("list", "SITE_URL", _address, [f"http://localhost:{PORT}"], validate=are_origins)
+_sites = env.read("list", "SITE_URL", _address, [f"http://localhost:{PORT}"], validate=are_origins)
+SITE_URLS = list(map(as_origin, _sites))
 _networks = "networks with commas between them, such as 10.0.0.0/8"
 TRUSTED_PROXIES = env.read("list", "TRUSTED_PROXIES", _networks, [], validate=are_networks)
 FORWARDED_ALLOW_IPS = env.read("str", "FORWARDED_ALLOW_IPS", f"{_networks}, or *", None, validate=are_networks_or_all)
@@ -119,8 +130,10 @@ _https = urlsplit(SITE_URL).scheme == "https"
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = []
 for _site in map(urlsplit, SITE_URLS):
-    _host = f"[{_site.hostname}]" if ":" in _site.hostname else _site.hostname
-    ALLOWED_HOSTS += LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
+    _host = as_host(_site.hostname)
+    _names = LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
+    # Once: Nginx does not start where a name is there twice.
+    ALLOWED_HOSTS += [name for name in _names if name not in ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = SITE_URLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
 # Scripts take the CSRF token from a form, and need none of the cookies.

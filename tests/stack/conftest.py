@@ -82,11 +82,13 @@ def copy_of_the_clone(folder):
             shutil.copy2(ROOT / name, folder / name)
     if (ROOT / "secrets/app").exists():
         shutil.copytree(ROOT / "secrets/app", folder / "secrets/app")
-    names = subprocess.run(["docker/read_env", "--own"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    if names.split():
-        own = re.findall(rf"^(?:{'|'.join(names.split())})=.*$", (ROOT / ".env").read_text(), re.MULTILINE)
-        text = (folder / ".env.example").read_text()
-        (folder / ".env").write_text("\n".join([text, *own, ""]))
+
+    def said(folder, *command):
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    if names := said(ROOT, "docker/read_env", "--own").split():
+        own = [name + "=" + said(ROOT, "docker/read_env", name).removesuffix("\n") for name in names]
+        said(folder, "docker/configure", *own)
 
 
 def compose_files(folder):

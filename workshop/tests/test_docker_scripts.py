@@ -6,6 +6,7 @@ import shutil
 import socket
 import stat
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The secrets that come from elsewhere: there is nothing to make them of.
 EMPTY = re.findall(r"^secret (\w+) ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
-GOOD_DOCKER = """
+DOCKER = shutil.which("docker") or "false"
+HAS_COMPOSE = subprocess.run([DOCKER, "compose", "version"], capture_output=True, check=False).returncode == 0
+pytestmark = needs_compose = pytest.mark.skipif(
+    not HAS_COMPOSE, reason="Docker Compose, which reads .env, is not there"
+)
+# What reads .env (docker/read_env) needs no engine: it is Compose itself.
+READS_ENV = f'case "$*" in "compose --file - config --images") exec {DOCKER} "$@" ;; esac'
+GOOD_DOCKER = f"""
+{READS_ENV}
 case "$*" in
     info*) exit 0 ;;
     "compose version --short") echo 2.40.3 ;;
@@ -67,6 +76,7 @@ def run(project, tmp_path_factory):
             "awk",
             "date",
             "flock",
+            "paste",
         ):
             (programs / name).unlink(missing_ok=True)
             (programs / name).symlink_to(shutil.which(name))
@@ -233,7 +243,7 @@ BAD = {
         "Docker Compose v2.23.3-desktop.2 is too old",
     ),
     "volume-without-its-password": (
-        'case "$*" in compose*) echo 5.0.0 ;; esac',
+        READS_ENV + '\ncase "$*" in compose*) echo 5.0.0 ;; esac',
         "wisheasy_postgres holds a database whose password was in secrets/postgres_password",
     ),
 }
@@ -300,13 +310,20 @@ def test_an_unknown_mode_is_refused_with_the_known_ones(run, mode):
     assert "say one of wsgi asgi hybrid" in result.stderr
 
 
-def test_a_port_that_is_taken_is_refused(run):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.mark.parametrize("address", ["", "127.0.0.1:", "[::1]:"])
+def test_a_port_that_is_taken_is_refused(run, address):
+    family, host = (socket.AF_INET6, "::1") if "[" in address else (socket.AF_INET, "127.0.0.1")
+    with socket.create_server((host, 0), family=family) as server:
         port = str(server.getsockname()[1])
         # This docker prints nothing for `docker ps`: the port is not published by the stack itself.
-        result = run("docker/release", "wsgi", HTTP_PORT=port)
+        result = run("docker/release", "wsgi", HTTP_PORT=f"{address}{port}")
     assert result.returncode == 1
     assert f"Port {port} is taken" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:", "[::1]:", "0.0.0.0:"])
+def test_a_port_of_one_address_is_no_reason_to_stop(run, free_port, address):
+    assert run("docker/preflight", "asgi", HTTP_PORT=f"{address}{free_port}").returncode == 0
 
 
 def test_a_port_that_the_stack_itself_has_is_not_in_the_way(run):
@@ -316,11 +333,13 @@ def test_a_port_that_the_stack_itself_has_is_not_in_the_way(run):
         assert run("docker/preflight", "wsgi", docker=docker, HTTP_PORT=port).returncode == 0
 
 
-def test_a_port_that_is_no_number_is_refused(run):
-    result = run("docker/release", "wsgi", HTTP_PORT="http")
+@pytest.mark.parametrize("port", ["http", "8080:8080", "127.0.0.1", "localhost:8080", "127.0.0.1:", "::1:8080"])
+def test_a_port_that_is_no_number_is_refused(run, port):
+    result = run("docker/release", "wsgi", HTTP_PORT=port)
     assert (result.returncode, result.stderr) == (
         1,
-        "HTTP_PORT='http' is wrong: expected a port number such as 8080.\n",
+        f"HTTP_PORT={port!r} is wrong: expected a port number such as 8080, or one of this machine alone, such as "
+        "127.0.0.1:8080.\n",
     )
 
 
@@ -330,3 +349,23 @@ def test_a_folder_that_cannot_be_written_is_refused(run, project, free_port):
     result = run("docker/release", "wsgi", HTTP_PORT=free_port)
     project.chmod(0o755)
     assert "cannot be written" in result.stderr
+
+
+# --- The certificate's names ---
+
+
+@pytest.mark.parametrize(
+    ("site", "names"),
+    [
+        ("https://www.example.com,https://example.com:8443", ["www.example.com", "example.com"]),
+        ("https://WWW.example.com,https://한국.test:444", ["www.example.com", "xn--3e0b707e.test"]),
+        ("https://a.example,https://localhost,https://[2001:db8::1],https://192.0.2.1:8443", ["a.example"]),
+    ],
+)
+def test_a_certificate_is_asked_for_every_name_as_authorities_know_it(tmp_path, site, names):
+    (tmp_path / "certbot").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/asked\nexit 1\n')
+    (tmp_path / "certbot").chmod(0o755)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SITE_URL": site, "ACME_DIRECTORY": "https://ca.example"}
+    subprocess.run([ROOT / "docker/certificates", "renew"], env=variables, capture_output=True, timeout=30, check=False)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [value for option, value in pairwise(asked) if option == "--domain"] == names

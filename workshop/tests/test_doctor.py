@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from .test_docker_scripts import EMPTY
+from .test_docker_scripts import DOCKER, EMPTY, READS_ENV, needs_compose
 
+pytestmark = needs_compose
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD_KEY, GOOD_PASSWORD = "k3y-of-the-test." * 4, "passw0rd-of-the-test"
 # What a good engine answers; a test sets in front of it what its own answers otherwise.
-GOOD_DOCKER = """
+GOOD_DOCKER = f"""
+{READS_ENV}
 case "$*" in
     *ServerVersion*) echo 28.5.2 ;;
     *NCPU*) echo 4 ;;
@@ -153,6 +155,13 @@ BROKEN = {
         "env",
         "Compose takes $b, somewhere in .env, for a variable",
     ),
+    "env-file-that-compose-refuses": (
+        lambda doctor: (
+            doctor.docker(f'"compose config --quiet") exec {DOCKER} "$@" ;;'), doctor.env_file.update({'A"B': "1"}),
+        ),
+        "env",
+        "Compose does not understand the files: failed to read",
+    ),
     "secret-closed": (closed_secret, "permissions", "secrets/secret_key cannot be read by the users of the containers"),
     "secrets-in-git": (secrets_in_git, "permissions", "secrets/ is in Git"),
     "secret-short": (keep(secret_key="short"), "secrets", "secrets/secret_key has 5 characters, and needs 50"),
@@ -174,6 +183,12 @@ BROKEN = {
     "site-without-scheme": (set_up(SITE_URL="www.example.com"), "address", "SITE_URL='www.example.com' is wrong"),
     "site-with-path": (set_up(SITE_URL="https://a.example/shop"), "address", "SITE_URL='https://a.example/shop' is"),
     "second-site": (set_up(SITE_URL="https://a.example,b.example"), "address", "SITE_URL='b.example' is wrong"),
+    **{
+        f"second-site-{name}": (
+            set_up(SITE_URL=f"https://a.example,https://{name}"), "address", f"SITE_URL='https://{name}' is wrong",
+        )
+        for name in ("*.example.com", "a_b.example.com", "example.com.", ".example.com", "a..example.com", "-a.example")
+    },
     "site-with-another-port": (set_up(SITE_URL="http://localhost:1"), "address", "but Nginx is published on port"),
     "port-no-number": (set_up(HTTP_PORT="http"), "port", "HTTP_PORT='http' is wrong"),
     "dns": (
@@ -194,12 +209,33 @@ def test_what_is_broken_is_the_first_finding(doctor, breakage, check, what):
     assert first["mend"]
 
 
-def test_a_port_that_is_taken_is_the_first_finding(doctor):
+@pytest.mark.parametrize("address", ["", "127.0.0.1:", "0.0.0.0:"])
+def test_a_port_that_is_taken_is_the_first_finding(doctor, address):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        doctor.env_file["HTTP_PORT"] = str(port)
+        doctor.env_file["HTTP_PORT"] = f"{address}{port}"
         status, (first, *_) = doctor.findings()
     assert (status, first["what"]) == (1, f"Port {port} is taken by another program")
+
+
+def finding(doctor, check):
+    return next(each for each in json.loads(doctor.run("--json").stdout) if each["check"] == check)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_a_port_of_one_address_is_a_port(doctor, address):
+    port = doctor.env_file["HTTP_PORT"]
+    doctor.env_file["HTTP_PORT"] = f"{address}:{port}"
+    assert doctor.findings() == (0, [])
+    assert finding(doctor, "address")["what"] == f"SITE_URL follows HTTP_PORT: http://{address}:{port}"
+    assert finding(doctor, "port")["what"] == f"{port} is free"
+    doctor.env_file["SITE_URL"] = f"http://localhost:{port}"
+    assert doctor.findings() == (0, [])
+
+
+def test_names_of_other_scripts_are_addresses(doctor):
+    doctor.env_file["SITE_URL"] = "https://www.example.com,https://한국.test,https://[2001:db8::1]"
+    assert doctor.findings() == (0, [])
 
 
 def hook(name):

@@ -2,6 +2,7 @@ import os
 import secrets
 import subprocess
 import sys
+from unicodedata import normalize
 
 import pytest
 
@@ -199,6 +200,8 @@ def test_an_empty_variable_counts_as_missing():
         "http://[::1]:8000",
         "http://10.0.0.1",
         "https://a.example,https://b.example:8443",
+        "https://intranet,https://a-b.1c.example",
+        "https://" + ".".join(["a" * 63] * 3 + ["b" * 61]),
     ],
 )
 def test_these_are_public_addresses(site):
@@ -216,12 +219,84 @@ def test_these_are_public_addresses(site):
         "https://example.com,http://example.org",
         "https://example.com, https://example.org",
         "https://example.com,",
+        "HTTPS://example.com",
     ],
 )
 def test_these_are_not_public_addresses(site):
     result = start("manage.py", "check", **GOOD, SITE_URL=site)
     assert result.returncode == 1
     assert result.stderr.startswith(f"SITE_URL={site!r} is wrong")
+
+
+NO_HOST_NAMES = [
+    "*.example.com", ".example.com", "example.com.", "a..example.com", "a_b.example.com", "-a.example.com",
+    "a-.example.com", "a b.example.com", "example.com;", "10.0.0", "10.0.0.256", "straße.example", "한。국",
+    "a" * 64 + ".example", ".".join(["a" * 63] * 3 + ["b" * 62]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["only", "second", "third"])
+def test_what_is_no_host_name_is_named_wherever_it_stands(place, monkeypatch):
+    before = {"only": [], "second": ["https://a.example"], "third": ["https://a.example", "https://b.example"]}[place]
+    for name in NO_HOST_NAMES:
+        with pytest.raises(environment.WrongPart) as wrong:
+            environment.are_origins([*before, f"https://{name}"])
+        assert str(wrong.value).startswith(f"{name!r} is no host name: letters, digits and hyphens between dots")
+
+
+def test_a_host_name_that_is_wrong_is_one_sentence_at_the_start(command):
+    result = start(*command, **GOOD, SITE_URL="https://a.example,https://*.b.example")
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("SITE_URL='https://a.example,https://*.b.example' is wrong: expected an address")
+    assert line.endswith(
+        "'*.b.example' is no host name: letters, digits and hyphens between dots, or xn--… for other scripts."
+    )
+
+
+@pytest.mark.parametrize("wrong", ["b.example", "https://b.example/shop", "https://b.example:x", "ftp://b.example"])
+def test_of_several_addresses_the_wrong_one_is_named(wrong):
+    result = start("manage.py", "check", **GOOD, SITE_URL=f"https://a.example,{wrong}")
+    assert result.stderr.strip().endswith(f"; {wrong!r} is none.")
+
+
+@pytest.mark.parametrize(
+    ("site", "sent"),
+    [
+        ("https://한국.test", "https://xn--3e0b707e.test"),
+        # As a Mac may write it.
+        (normalize("NFD", "https://한국.test"), "https://xn--3e0b707e.test"),
+        ("https://BÜCHER.example:8443", "https://xn--bcher-kva.example:8443"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("https://WWW.Example.com", "https://www.example.com"),
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:80", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"),
+        ("http://[2001:DB8:0::1]:8080", "http://[2001:db8::1]:8080"),
+        # What docker-compose.yml makes of HTTP_PORT.
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://localhost:127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_an_address_is_known_as_browsers_send_it(site, sent):
+    assert environment.are_origins([site])
+    assert environment.as_origin(site) == sent
+    assert environment.as_origin(sent) == sent
+
+
+def test_the_settings_have_every_address_as_browsers_send_it_and_every_name_once():
+    show = "from django.conf import settings; print(settings.SITE_URLS, settings.ALLOWED_HOSTS)"
+    typed = [
+        "https://A.example",
+        "https://한국.test",
+        "https://xn--3e0b707e.test:444",
+        "https://[::1]",
+        "https://localhost",
+    ]
+    sent = ["https://a.example", "https://xn--3e0b707e.test", *typed[2:]]
+    hosts = ["a.example", "xn--3e0b707e.test", "localhost", "127.0.0.1", "[::1]"]
+    assert start("-c", show, **GOOD, SITE_URL=",".join(typed)).stdout.strip() == f"{sent} {hosts}"
 
 
 def test_gunicorn_refuses_processes_that_cannot_reach_each_other():

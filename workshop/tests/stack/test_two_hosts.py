@@ -133,7 +133,7 @@ def prepare_web_host(host: Machine, data: Machine, addresses: dict[str, str], si
         host.write(f"secrets/{name}", address)
     given = {
         **variables(blocks("load-balancer.md", "ini")[0]), **variables(blocks("two-hosts.md", "ini")[0]),
-        "SITE_URL": site, "HTTP_PORT": str(host.port), "HTTPS_PORT": str(free_port()),
+        "SITE_URL": site, "HTTP_PORT": str(host.port),
         "TRUSTED_PROXIES": "172.16.0.0/12,192.168.0.0/16", "WEB_CONCURRENCY": "1", "IMAGE": "wisheasy-e2e-host-a",
     }  # fmt: skip
     host.run("docker/configure", *(f"{name}={value}" for name, value in given.items()))
