@@ -32,6 +32,23 @@ check_compose() {
         'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
 }
 
+# --- This checkout ---
+
+# What WSL shows of Windows' disks is no Linux file system. Git keeps line ends right; an editor, or a copy, may not.
+check_checkout() {
+    local file
+    file=$(grep -lI $'\r' docker/* docker/hooks/* secrets/* 2>/dev/null | head -n 1)
+    [ -z "$file" ] || { broken "$file has the line ends of Windows (CRLF)" 'The invisible character counts: a shell finds no such program, and a password is another one.' \
+        "sed -i 's/\\r\$//' $file"; return; }
+    if [[ $(uname -r) == *[Mm]icrosoft* && $(stat -f -c %T .) =~ ^(v9fs|drvfs|virtiofs|fuse.*)$ ]]; then
+        warn "This clone is on the disk of Windows, in $PWD" \
+            'Files there are slow, and their permissions do not count: everyone can read secrets/, and a script may not run.' \
+            "clone it inside WSL, such as to ~/${PWD##*/}, and copy .env and secrets/ there."
+    else
+        fine 'it is on a disk of this system'
+    fi
+}
+
 # --- .env and secrets/ ---
 
 secret() { cat "secrets/$1" 2>/dev/null || true; }
@@ -300,15 +317,20 @@ check_disk() {
     fi
 }
 
+# The seconds since 1970 of a time as Docker says it.
+epoch() {
+    local time=${1%%.*}
+    time=${time%Z}
+    date -u -d "${time/T/ }" +%s 2>/dev/null || date -u -j -f %Y-%m-%dT%H:%M:%S "$time" +%s 2>/dev/null || date +%s
+}
+
 # Not before the last commit, and the same as Docker's, which has a clock of its own on a desktop.
 check_clock() {
     local now committed theirs apart
     local why='Certificates are refused, sessions end too early or too late, and the newest backup is not known.'
     now=$(date +%s)
     committed=$(git log -1 --format=%ct 2>/dev/null) || committed=
-    theirs=$(docker info --format '{{.SystemTime}}')
-    theirs=${theirs%%.*} theirs=${theirs%Z}
-    theirs=$(date -u -d "${theirs/T/ }" +%s 2>/dev/null || date -u -j -f %Y-%m-%dT%H:%M:%S "$theirs" +%s 2>/dev/null || echo "$now")
+    theirs=$(epoch "$(docker info --format '{{.SystemTime}}')")
     apart=$((theirs > now ? theirs - now : now - theirs))
     if [ "${committed:-0}" -gt $((now + 3600)) ]; then
         broken "The clock says $(date '+%F %T'), which is before the last commit of this checkout" "$why" 'sudo timedatectl set-ntp true'

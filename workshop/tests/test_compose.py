@@ -62,6 +62,8 @@ def test_only_what_makes_the_files_of_nginx_and_its_certificate_may_change_them(
 def test_a_service_has_limits_that_the_env_file_sets(name):
     service = SERVICES[name]
     assert re.fullmatch(r"\$\{[A-Z_]+_MEMORY:-\d+m\}", service["mem_limit"])
+    # With swap: Docker's default is twice the memory.
+    assert service["memswap_limit"] == service["mem_limit"]
     # More than 1 by default would be refused on a machine with one.
     assert re.fullmatch(r"\$\{[A-Z_]+_CPUS:-1\}", service["cpus"])
     assert service["pids_limit"] > 0

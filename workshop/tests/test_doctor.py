@@ -142,7 +142,17 @@ def closed_secret(doctor):
     (doctor.folder / "secrets/secret_key").chmod(0o600)
 
 
+def hook_of_an_editor(doctor):
+    (doctor.folder / "docker/hooks/before_release").write_bytes(b"#!/bin/sh\r\n")
+
+
 BROKEN = {
+    "hook-of-windows": (hook_of_an_editor, "checkout", "docker/hooks/before_release has the line ends of Windows"),
+    "secret-of-windows": (
+        keep(database_url=f"postgres://wisheasy:{GOOD_PASSWORD}@postgres:5432/wisheasy\r"),
+        "checkout",
+        "secrets/database_url has the line ends of Windows",
+    ),
     "engine-stopped": (lambda doctor: doctor.docker("info*) exit 1 ;;"), "docker", "The Docker Engine does not answer"),
     "compose-too-old": (
         lambda doctor: doctor.docker('"compose version"*) echo 2.23.0; exit ;;'),
@@ -246,7 +256,14 @@ def hook(name):
     return add
 
 
+def disk_of_windows(doctor):
+    """In WSL."""
+    doctor.program("uname", "echo 6.6.87.2-microsoft-standard-WSL2")
+    doctor.program("stat", "echo v9fs")
+
+
 WARNINGS = {
+    "disk-of-windows": (disk_of_windows, "checkout", "This clone is on the disk of Windows, in /"),
     "hook-that-is-left-out": (hook("before_release"), "own", "docker/hooks/before_release is not executable"),
     "hook-that-never-runs": (hook("before_relase"), "own", "docker/hooks/before_relase is no step of a release"),
     "short-password": (

@@ -272,6 +272,98 @@ def test_nothing_happens_without_a_backup_and_the_name_of_the_database(stack, fi
     assert stack.databases() == {"postgres", "wisheasy"}
 
 
+# --- What another server does not have ---
+
+
+# Rights of a role that goes and of one that stays, of the kinds that a backup has.
+RIGHTS = """
+CREATE ROLE reporter; CREATE ROLE keeper;
+GRANT SELECT ON sample TO reporter, keeper;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reporter;
+ALTER TABLE sample ENABLE ROW LEVEL SECURITY;
+CREATE POLICY reports ON sample TO reporter USING (true);
+CREATE FUNCTION closed() RETURNS int LANGUAGE sql AS 'SELECT 1';
+REVOKE ALL ON FUNCTION closed() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION closed() TO reporter;
+CREATE TABLE hers AS SELECT 1 AS id; ALTER TABLE hers OWNER TO keeper;
+CREATE EXTENSION pg_stat_statements;
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+CREATE USER MAPPING FOR reporter SERVER far OPTIONS (password 'of the reporter');
+CREATE FUNCTION changed() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER watched ON ddl_command_end EXECUTE FUNCTION changed();
+CREATE PUBLICATION everything FOR ALL TABLES;
+CREATE SUBSCRIPTION news CONNECTION 'password=of-the-reporter' PUBLICATION news
+    WITH (connect = false, slot_name = NONE, enabled = false);
+"""
+
+
+@pytest.fixture
+def with_rights(stack):
+    """The name of a backup with them, on a server that has the role reporter no more."""
+    stack.sql("CREATE DATABASE rights TEMPLATE wisheasy", "postgres")
+    stack.sql(RIGHTS, "rights")
+    name = stack.compose("run", "--rm", "--no-deps", "-T", "backup", "now", "rights").stdout.split()[0]
+    stack.sql("DROP SUBSCRIPTION news", "rights")
+    stack.sql("DROP DATABASE rights", "postgres")
+    stack.sql("DROP ROLE reporter")
+    yield name
+    stack.sql("DROP SUBSCRIPTION IF EXISTS news")
+    for database in stack.databases() - {"postgres"}:
+        stack.sql(f'DROP DATABASE "{database}" WITH (FORCE)', "postgres")
+    stack.sql("DROP ROLE keeper", "postgres")
+    stack.sql("CREATE DATABASE wisheasy", "postgres")
+
+
+def test_the_data_come_back_without_the_rights_of_a_role_that_is_gone(stack, with_rights):
+    stack.fill(1)
+    said = stack.restore(with_rights).stdout
+    assert stack.rows() == ROWS
+    (refused,) = re.findall("^Not restored: (.+)$", said, re.MULTILINE)
+    assert refused == 'CREATE USER MAPPING FOR reporter SERVER far, and 5 more: role "reporter" does not exist.'
+    assert "\nWhat belonged to keeper belongs to wisheasy.\n" in said
+    # What else the same statement of pg_restore does is done.
+    assert stack.sql("SELECT has_table_privilege('keeper', 'sample', 'SELECT')") == "t"
+    assert stack.sql("SELECT has_function_privilege('keeper', 'closed()', 'EXECUTE')") == "f"
+    assert stack.sql("SELECT count(*) FROM pg_event_trigger, pg_publication, pg_subscription") == "1"
+
+
+@pytest.fixture
+def plain_role(stack):
+    """As DATABASE_URL_FILE, where an administrator of the server has given a role and a database."""
+    stack.sql("CREATE ROLE plain LOGIN CREATEDB PASSWORD 'plain'", "postgres")
+    stack.sql("CREATE DATABASE plain OWNER plain", "postgres")
+    yield "echo postgres://plain:plain@postgres/plain >/tmp/plain; export DATABASE_URL_FILE=/tmp/plain;"
+    for database in stack.databases() - {"postgres", "wisheasy"}:
+        stack.sql(f'DROP DATABASE "{database}"', "postgres")
+    stack.sql("DROP ROLE plain", "postgres")
+
+
+def test_a_role_that_may_less_restores_what_it_can_and_what_the_data_need_is_said(stack, with_rights, plain_role):
+    result = stack.shell(f"{plain_role} backup restore {with_rights}", check=False)
+    *refused, failed = result.stderr.splitlines()
+    assert failed == (
+        'Nothing was restored, and the database is as it was: foreign-data wrapper "postgres_fdw" does not exist.'
+    )
+    assert any('permission denied to create extension "postgres_fdw"' in line for line in refused)
+    stack.restore(with_rights)
+    stack.sql("DROP EXTENSION postgres_fdw CASCADE")
+    said = stack.shell(f"{plain_role} backup restore {stack.backup()}").stdout
+    assert stack.rows("plain") == ROWS
+    for refused in ("EXTENSION IF NOT EXISTS pg_stat_statements", "EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION news:"):
+        assert f"Not restored: CREATE {refused}" in said
+    assert "of-the-reporter" not in said
+    assert "What belonged to wisheasy belongs to plain." in said
+
+
+def test_what_explains_a_failure_is_the_error_and_not_a_warning_before_it(service):
+    # As every program says it once the system's library has new rules of sorting.
+    warning = 'WARNING:  database "wisheasy" has a collation version mismatch\nDETAIL:  It was made with 1.'
+    script = "pg_dump() { printf '%b\\n' \"$WARNING\" 'pg_dump: hint: none' 'pg_dump: error: no memory' >&2; false; };"
+    result = service.shell(f"{script} export -f pg_dump; backup now", check=False, WARNING=warning)
+    assert sentence(result) == "No backup was made: no memory"
+
+
 # --- What goes wrong ---
 
 
@@ -435,8 +527,63 @@ def test_there_can_be_no_scheduled_backups(service):
     result = service.shell(SCHEDULE, check=False, BACKUP_FOLDER="/tmp", **NONE)
     assert result.stdout.splitlines()[:2] == [
         "No scheduled backups: BACKUP_HOURLY, BACKUP_DAILY and BACKUP_WEEKLY are 0.",
-        "sleep infinity",
+        "sleep 86400",
     ]
+
+
+@pytest.fixture
+def sessions(stack):
+    """Django's table of sessions: more than are removed at once have expired, one of them is in use, and one lasts."""
+    stack.sql(
+        "CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text, expire_date timestamptz);"
+        "INSERT INTO django_session SELECT 'ended' || n, '', now() - interval '1 s' FROM generate_series(1, 20001) n;"
+        "INSERT INTO django_session VALUES ('lasts', '', now() + interval '1 h')"
+    )
+    yield
+    stack.sql("DROP TABLE IF EXISTS django_session")
+
+
+def keys(stack):
+    return stack.sql("SELECT session_key FROM django_session ORDER BY 1").split()
+
+
+@pytest.mark.parametrize("numbers", [{}, NONE], ids=["with-backups", "without-backups"])
+def test_expired_sessions_are_removed_on_schedule_before_the_backup(stack, sessions, numbers):
+    folder = "mkdir -p /tmp/none; rm -f /tmp/none/*;"
+    said = stack.shell(folder + SCHEDULE, check=False, BACKUP_FOLDER="/tmp/none", **numbers)
+    assert "20001 expired sessions are removed.\n" in said.stdout
+    assert said.stderr == ""
+    assert keys(stack) == ["lasts"]
+    if not numbers:
+        script = "for file in /tmp/none/*.dump; do pg_restore --file - $file; done | grep -cE '^(lasts|ended[0-9]+)\t'"
+        assert stack.shell(script).stdout == "1\n"
+
+
+def test_a_session_that_a_server_holds_and_a_table_that_is_locked_keep_nobody_waiting(stack, sessions):
+    def hold(statement):
+        stack.compose(
+            "exec", "-T", "--detach", "postgres", "psql", "--username", "wisheasy", "--command",
+            f"BEGIN; {statement}; SELECT pg_sleep(600)",
+        )  # fmt: skip
+        holds = "FROM pg_stat_activity WHERE query LIKE 'BEGIN;%' AND wait_event = 'PgSleep'"
+        eventually(lambda: stack.sql(f"SELECT count(*) {holds}") == "1")
+        return lambda: stack.sql(f"SELECT pg_terminate_backend(pid) {holds}")
+
+    release = hold("UPDATE django_session SET session_data = 'x' WHERE session_key = 'ended7'")
+    assert stack.shell("backup sessions").stdout == "20000 expired sessions are removed.\n"
+    release()
+    assert keys(stack) == ["ended7", "lasts"]
+    release = hold("LOCK TABLE django_session")
+    assert sentence(stack.shell("backup sessions", check=False)) == (
+        "Expired sessions were not removed: canceling statement due to lock timeout"
+    )
+    release()
+    assert stack.shell("backup sessions").stdout == "1 expired sessions are removed.\n"
+
+
+def test_without_a_table_of_sessions_nothing_is_said(stack):
+    result = stack.shell("backup sessions")
+    assert (result.stdout, result.stderr) == ("", "")
 
 
 def test_a_wrong_number_of_backups_is_refused(service):

@@ -81,6 +81,22 @@ def test_a_shell_that_would_make_root_of_whoever_starts_it_does_not(stack, volum
     assert stack.compose(*in_the_service, service, *ask).stdout != "0\n"
 
 
+@pytest.fixture
+def certificates(stack):
+    """The container of the certificates, which is there with https alone."""
+    stack.compose("up", "--no-start", "--no-deps", "certificates")
+    yield stack.compose("--profile", "https", "ps", "--all", "--quiet", "certificates").stdout.strip()
+    stack.compose("--profile", "https", "rm", "--force", "--volumes", "certificates")
+
+
+def test_no_container_has_a_volume_without_a_name_or_swaps(stack, certificates):
+    for container in inspected(stack, *containers(stack).values(), certificates):
+        name, host = container["Name"], container["HostConfig"]
+        volumes = [mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"]
+        assert [volume for volume in volumes if not volume.startswith(f"{stack.project}_")] == [], name
+        assert host["MemorySwap"] == host["Memory"] > 0, name
+
+
 # --- Networks ---
 
 CONNECT = """
