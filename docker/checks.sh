@@ -214,10 +214,11 @@ check_address() {
         broken "SITE_URL=$site, but Nginx is published on port $port" \
             'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
             "SITE_URL=http://${BASH_REMATCH[1]}:$port in .env, or another HTTP_PORT."
-    elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ]; then
-        warn 'SITE_URL is https, ACME_DIRECTORY=off, and TRUSTED_PROXIES is empty' \
+    elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ] &&
+        ! docker compose exec -T certificates test -e /certificates/site </dev/null >/dev/null 2>&1; then
+        warn 'SITE_URL is https, ACME_DIRECTORY=off, TRUSTED_PROXIES is empty, and no certificate is installed' \
             'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
-            'TRUSTED_PROXIES=its network, in .env'
+            'TRUSTED_PROXIES=its network in .env, or install your own certificate (docs/operations.md).'
     else
         fine "$sites"
     fi

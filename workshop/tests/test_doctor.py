@@ -24,7 +24,7 @@ case "$*" in
     *DockerRootDir*) echo /nowhere ;;
     *SystemTime*) date -u +%Y-%m-%dT%H:%M:%S.123456789Z ;;
     "compose version --short") echo 2.40.3 ;;
-    "volume inspect"* | "image inspect"*) exit 1 ;;
+    "volume inspect"* | "image inspect"* | "compose exec"*) exit 1 ;;
 esac
 """
 WARNING_OF_COMPOSE = r'level=warning msg="The \"b\" variable is not set. Defaulting to a blank string."'
@@ -286,6 +286,12 @@ WARNINGS = {
         set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES is empty",
     ),
 }  # fmt: skip
+
+
+def test_a_certificate_of_ones_own_needs_no_proxy(doctor):
+    doctor.docker('"compose exec -T certificates test -e /certificates/site") exit 0 ;;')
+    doctor.env_file |= {"SITE_URL": "https://a.example", "ACME_DIRECTORY": "off"}
+    assert doctor.findings() == (0, [])
 
 
 @pytest.mark.parametrize(("breakage", "check", "what"), WARNINGS.values(), ids=WARNINGS)

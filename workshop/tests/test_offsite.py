@@ -1,13 +1,12 @@
-"""docker/offsite, which copies backups to a store: a program of the test's own stands in for rclone."""
+"""docker/offsite, which copies backups to a store, in each shell: a program of the test's own stands in for rclone."""
 
 import os
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from workshop.tests.shells import SHELLS, Container
+
 STORE = {
     "BACKUP_S3_ENDPOINT": "https://s3.example.com",
     "BACKUP_S3_BUCKET": "bucket/folder",
@@ -24,19 +23,18 @@ exit 1
 """
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(params=SHELLS)
+def run(request, tmp_path):
+    container = Container(tmp_path / "container", request.param, "offsite")
+
     def run(*command, rclone=GOOD, secret="secret\n", **variables):
         (tmp_path / "secret").write_text(secret)
-        (tmp_path / "rclone").write_text("#!/bin/sh\n" + rclone)
-        (tmp_path / "rclone").chmod(0o755)
-        environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), "BACKUP_FOLDER": "/backups"}
+        container.program("rclone", rclone)
+        environment = {"TMPDIR": str(tmp_path), "BACKUP_FOLDER": "/backups"}
         environment["BACKUP_S3_SECRET_FILE"] = str(tmp_path / "secret")
-        return subprocess.run(
-            [ROOT / "docker/offsite", *command],
-            env={**environment, **STORE, **variables}, capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+        return container.run(*command, **{**environment, **STORE, **variables})
 
+    run.container = container
     return run
 
 
@@ -89,6 +87,31 @@ def test_a_backup_that_is_not_in_the_store_is_no_empty_file(run):
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "There is no backup 'one.dump' in the store.\n")
 
 
+@pytest.mark.parametrize("command", [("now",), ("list",), ("get", "one.dump")], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    ("rclone", "reason"),
+    [
+        (BAD, "one.dump: Failed to copy: NoSuchBucket: The specified bucket does not exist"),
+        ("kill -9 $$", "rclone ended with status 137"),
+        ("echo 'Error: unknown flag: --x' >&2; exit 2", "unknown flag: --x"),
+    ],
+    ids=["refused", "killed", "usage"],
+)
+def test_whatever_rclone_does_not_do_fails_with_one_reason(run, command, rclone, reason):
+    result = run(*command, rclone=rclone)
+    assert (result.returncode, result.stdout) == (1, "")
+    # Before it, bash tells of a program that was killed.
+    said = [line for line in result.stderr.splitlines() if " Killed " not in line]
+    assert said == [f"The store does not do it: {reason}"]
+
+
+@pytest.mark.parametrize(("rclone", "pause"), [(GOOD, "3600"), (BAD, "300")], ids=["good", "bad"])
+def test_after_a_copy_that_failed_the_next_is_sooner(run, tmp_path, rclone, pause):
+    run.container.program("sleep", f'echo "$1" >"{tmp_path}/slept"; kill "$PPID"')
+    run("schedule", rclone=rclone)
+    assert (tmp_path / "slept").read_text() == f"{pause}\n"
+
+
 @pytest.mark.parametrize(("hours", "healthy"), [(1, True), (3, False)])
 def test_the_health_check_fails_when_nothing_was_copied_for_hours(run, tmp_path, hours, healthy):
     run("now")
@@ -99,4 +122,4 @@ def test_the_health_check_fails_when_nothing_was_copied_for_hours(run, tmp_path,
 def test_no_log_of_rclone_is_left(run, tmp_path):
     run("now")
     run("now", rclone=BAD)
-    assert {path.name for path in tmp_path.iterdir()} == {"rclone", "secret", "asked", "copied"}
+    assert {path.name for path in tmp_path.iterdir()} == {"container", "secret", "asked", "copied"}

@@ -140,7 +140,10 @@ def _certificate_of(site):
     addresses = [(site.hostname, site.port or 443)]
     if not settings.TRUSTED_PROXIES:
         addresses.append((NGINX, PORTS["https"]))
-    look = "docker compose logs --tail 50 certificates says why it was not issued or renewed"
+    look = (
+        "docker compose logs --tail 50 certificates says why it was not issued or renewed. Where it is your own: "
+        "install another one (docs/operations.md)"
+    )
     instead = "Without a good one, browsers show a warning instead of the site."
     for host, port in addresses:
         try:
@@ -153,7 +156,11 @@ def _certificate_of(site):
     if found.fault:
         return broken(f"The certificate of {site.netloc} {found.fault}.", instead, look)
     if found.distrust:
-        return broken(f"No browser trusts the certificate of {site.netloc}: {found.distrust}.", instead, look)
+        chain = (
+            "If its chain is incomplete, install it with the rest of it (docs/operations.md). Browsers know neither an "
+            "authority for trials nor one of your own"
+        )
+        return broken(f"No browser trusts the certificate of {site.netloc}: {found.distrust}.", instead, chain)
     left = f"{site.netloc} is good for {found.days:.0f} more days"
     if found.days < DAYS_LEFT:
         return warning(

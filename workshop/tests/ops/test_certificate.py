@@ -105,6 +105,13 @@ def test_the_doctor_names_an_expired_certificate(findings):
     assert "certificates" in finding.fix
 
 
+def test_the_doctor_names_one_without_its_chain(findings):
+    (finding,) = findings("good")
+    assert finding.status == "broken"
+    assert finding.what.startswith("No browser trusts the certificate of www.example.com:1: ")
+    assert "chain" in finding.fix
+
+
 def test_the_doctor_warns_of_one_that_is_about_to_expire(findings, folders, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(folders["good"] / "ca.pem"))
     monkeypatch.setattr(visits, "DAYS_LEFT", 365 * 80)

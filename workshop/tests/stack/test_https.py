@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -80,10 +81,10 @@ class Secure(Machine):
         headers = {"Host": host, **options.pop("headers", {})}
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers, **options)
 
-    def handshake(self, name=SITE):
+    def handshake(self, name=SITE, root=None):
         """The certificate, as its parts, and the protocol that was agreed on."""
         context = ssl.create_default_context()
-        context.load_verify_locations(cadata=self.root)
+        context.load_verify_locations(cadata=root or self.root)
         context.set_alpn_protocols(["h2", "http/1.1"])
         with (
             socket.create_connection(("127.0.0.1", self.tls_port), timeout=10) as connection,
@@ -247,37 +248,99 @@ def test_testssl_finds_nothing_and_mozillas_intermediate_profile_holds(secure, t
 CLAIMS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
 
 
-# Puts a certificate and its key in the place of those that the authority has issued; prints what was there before.
+# Puts a certificate and its key, in a folder NAME, in the place of those that the authority has issued.
 REPLACE = """
 set -eu
 cd /certificates
 umask 027
-mkdir -p replaced
-printf '%s' "$1" >replaced/fullchain.pem
-printf '%s' "$2" >replaced/privkey.pem
-readlink site
-ln -sfn replaced site.new && mv -T site.new site
+mkdir -p "$1"
+printf '%s' "$2" >"$1/fullchain.pem"
+printf '%s' "$3" >"$1/privkey.pem"
+chmod "$4" "$1/privkey.pem"
+ln -sfn "$1" site.new && mv -T site.new site
 """
 
 
-def test_the_doctor_names_an_expired_certificate_in_its_first_finding(secure, tmp_path):
-    before = secure.wait_for_certificate()["serialNumber"]
-    folder = issue(tmp_path / "expired", SITE, OTHER, last="20260201000000Z")
+@contextmanager
+def replaced(secure, name, certificate, key, mode="640"):
     inside = ("exec", "-T", "certificates", "sh", "-c")
-    files = [(folder / name).read_text() for name in ("cert.pem", "key.pem")]
-    issued = secure.compose(*inside, REPLACE, "sh", *files).stdout.strip()
-    # The names of the site are known to no name server here.
-    (tmp_path / "getent").write_text("#!/bin/sh\necho 192.0.2.1 STREAM\n")
-    (tmp_path / "getent").chmod(0o755)
+    before = secure.wait_for_certificate()["serialNumber"]
+    issued = secure.compose(*inside, "readlink /certificates/site").stdout.strip()
     try:
-        secure.wait_until_refused()
-        result = secure.run("docker/doctor", "--json", check=False, PATH=f"{tmp_path}:{BASE['PATH']}")
+        secure.compose(*inside, REPLACE, "sh", name, certificate.read_text(), key.read_text(), mode)
+        yield before
     finally:
         secure.compose(*inside, f"ln -sfn {issued} /certificates/site")
-    first = json.loads(result.stdout)[0]
-    assert (result.returncode, first["status"]) == (1, "broken")
+        back = secure.wait_for_certificate(seconds=TAKEN_UP_WITHIN)
+    assert back["serialNumber"] == before
+
+
+def doctor(secure, folder):
+    # The names of the site are known to no name server here.
+    (folder / "getent").write_text("#!/bin/sh\necho 192.0.2.1 STREAM\n")
+    (folder / "getent").chmod(0o755)
+    result = secure.run("docker/doctor", "--json", check=False, PATH=f"{folder}:{BASE['PATH']}")
+    return [finding for finding in json.loads(result.stdout) if finding["status"] == "broken"]
+
+
+def test_the_doctor_names_an_expired_certificate_in_its_first_finding(secure, tmp_path):
+    folder = issue(tmp_path / "expired", SITE, OTHER, last="20260201000000Z")
+    with replaced(secure, "expired", folder / "cert.pem", folder / "key.pem"):
+        secure.wait_until_refused()
+        first = doctor(secure, tmp_path)[0]
     assert first["what"] == f"The certificate of {SITE}:{secure.tls_port} has expired."
-    assert secure.wait_for_certificate(seconds=TAKEN_UP_WITHIN)["serialNumber"] == before
+
+
+def test_a_pair_that_does_not_fit_leaves_the_one_before_and_the_doctor_names_it(secure, tmp_path):
+    one, other = (issue(tmp_path / name, SITE, OTHER) for name in ("one", "other"))
+    with replaced(secure, "mismatch", one / "cert.pem", other / "key.pem") as before:
+        eventually(
+            lambda: "/certificates/mismatch is not taken up" in secure.compose("logs", "nginx").stdout, TAKEN_UP_WITHIN
+        )
+        assert secure.handshake()[0]["serialNumber"] == before
+        # What else is reloaded meanwhile finds the one before.
+        secure.compose("exec", "-T", "nginx", "nginx", "-c", "/srv/nginx/current/nginx.conf", "-s", "reload")
+        assert secure.handshake()[0]["serialNumber"] == before
+        (finding,) = [finding for finding in doctor(secure, tmp_path) if finding["check"] == "certificates"]
+    assert finding["what"].startswith("The certificate in /certificates/mismatch is not taken up: ")
+    assert "key values mismatch" in finding["what"]
+
+
+def test_nginx_starts_without_a_key_that_it_cannot_read_and_takes_it_when_it_can(secure, tmp_path):
+    folder = issue(tmp_path / "closed", SITE, OTHER)
+    with replaced(secure, "closed", folder / "cert.pem", folder / "key.pem", mode="600"):
+        secure.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "nginx")
+        with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+            secure.handshake()
+        assert "privkey.pem' for reading: Permission denied" in secure.compose("logs", "nginx").stdout
+        secure.compose("exec", "-T", "certificates", "chmod", "640", "/certificates/closed/privkey.pem")
+        root = (folder / "ca.pem").read_text()
+        eventually(lambda: shows(secure, root), TAKEN_UP_WITHIN)
+
+
+def shows(secure, root):
+    try:
+        return secure.handshake(root=root)
+    except ssl.SSLCertVerificationError:
+        return False
+
+
+def test_a_certificate_of_ones_own_is_installed_with_one_command(secure, tmp_path):
+    before = secure.wait_for_certificate()["serialNumber"]
+    folder = issue(tmp_path / "own", SITE, OTHER)
+    certificate, key = ((folder / name).read_text() for name in ("cert.pem", "key.pem"))
+    install = ("exec", "-T", "certificates", "certificates", "install")
+    secure.compose("up", "--detach", "--no-deps", "certificates", ACME_DIRECTORY="off")
+    try:
+        wrong = secure.compose(*install, stdin=certificate, check=False)
+        assert (wrong.returncode, "there is no key in it" in wrong.stderr) == (1, True)
+        assert secure.handshake()[0]["serialNumber"] == before
+        assert secure.compose(*install, stdin=certificate + key).stdout.splitlines()[-1] == "Nginx shows it."
+        assert secure.handshake(root=(folder / "ca.pem").read_text())[0]["serialNumber"] != before
+        secure.compose("exec", "-T", "certificates", "certificates", "health")
+    finally:
+        secure.compose("up", "--detach", "--no-deps", "certificates")
+    assert secure.wait_for_certificate()["serialNumber"] == before
 
 
 def test_what_a_visitor_claims_to_have_forwarded_counts_for_nothing(secure):
