@@ -30,6 +30,8 @@ timeout = timeouts.WORKER_TIMEOUT
 graceful_timeout = timeouts.GRACEFUL
 # No X-Forwarded-* is believed unless a proxy is said to be in front.
 forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
+# kit/serving/proxies.py reads the scheme, as in ASGI: Gunicorn refuses a list of them.
+secure_scheme_headers = {}
 
 # The same as Nginx takes; Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass.
 limit_request_line = 8190

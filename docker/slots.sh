@@ -141,10 +141,10 @@ introduce() {
     nginx_files "$1" introduce && reload || return 1
     # By the name of the slot in the answer: the door of the Nginx from before the reload may still be open.
     quietly docker exec "$nginx" sh -c "for _ in \$(seq 100); do
-        curl -s --max-time 5 http://127.0.0.1:8082/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.1
+        curl -s --noproxy '*' --max-time 5 http://127.0.0.1:8082/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.1
     done; echo 'Nginx does not reach the servers of $1 within 10 s.'; exit 1" || return 1
     # The first requests of a worker wait for templates to be read and connections to be made. Let it not be visitors.
-    quietly docker exec "$nginx" curl -s -o /dev/null --max-time 10 --parallel --parallel-max 8 \
+    quietly docker exec "$nginx" curl -s --noproxy '*' -o /dev/null --max-time 10 --parallel --parallel-max 8 \
         -H "Host: $(docker exec "$nginx" sed -n 's/^server_name \([^ ;]*\).*/\1/p' "/srv/nginx/$1/rendered/site.conf")" 'http://127.0.0.1:8082/?[1-64]' || true
     # shellcheck disable=SC2046
     serve_visitors $(in_slot "$1")

@@ -1,5 +1,5 @@
 """Whose word the servers take, and under WSGI what Uvicorn does by itself under ASGI: behind a proxy that is believed,
-REMOTE_ADDR is the visitor's."""
+REMOTE_ADDR and the scheme are the visitor's."""
 
 from ipaddress import ip_address, ip_network
 
@@ -21,6 +21,23 @@ class Proxies:
             return False
 
 
+PROTO = b"x-forwarded-proto"
+
+
+def first_scheme(application):
+    """An ASGI application around Uvicorn's own, which reads X-Forwarded-Proto only where it is one word. Of more, in
+    one line or several, the first counts, as for Django."""
+
+    async def with_first_scheme(scope, receive, send):
+        claimed = [value for name, value in scope.get("headers", ()) if name == PROTO]
+        if len(claimed) > 1 or b"," in b"".join(claimed):
+            others = (header for header in scope["headers"] if header[0] != PROTO)
+            scope["headers"] = [*others, (PROTO, claimed[0].split(b",")[0].strip())]
+        await application(scope, receive, send)
+
+    return with_first_scheme
+
+
 class ClientAddress:
     """A WSGI application around another, for the proxies that `trusted` names."""
 
@@ -29,14 +46,25 @@ class ClientAddress:
         self.proxies = Proxies(trusted)
 
     def __call__(self, environ, start_response):
-        claimed = environ.get("HTTP_X_FORWARDED_FOR")
-        if claimed and self.proxies.trusts(environ["REMOTE_ADDR"]):
-            environ["REMOTE_ADDR"] = self.client(claimed.split(","))
+        if self.proxies.trusts(environ["REMOTE_ADDR"]):
+            first = environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")[0].strip()
+            if first in ("http", "https"):
+                environ["wsgi.url_scheme"] = first
+            if claimed := environ.get("HTTP_X_FORWARDED_FOR"):
+                environ["REMOTE_ADDR"] = self.client([without_port(each.strip()) for each in claimed.split(",")])
         return self.application(environ, start_response)
 
     def client(self, claimed: list[str]) -> str:
         """Each proxy adds at the end whom it has seen: the last who is no trusted proxy, or else the first."""
-        for address in map(str.strip, reversed(claimed)):
+        for address in reversed(claimed):
             if not self.proxies.trusts(address):
                 return address
-        return claimed[0].strip()
+        return claimed[0]
+
+
+def without_port(address: str) -> str:
+    """203.0.113.7:1234 and [2001:db8::1]:1234 are what some load balancers write."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    host, _, port = address.partition(":")
+    return address if ":" in port else host

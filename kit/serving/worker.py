@@ -18,7 +18,7 @@ from websockets.server import ServerProtocol
 
 from kit import request_ids
 
-from . import asgi, timeouts
+from . import asgi, proxies, timeouts
 from .succession import Successive
 
 # New objects, less those that are gone, after which the garbage collector looks for circles. Python's 2,000 come
@@ -193,7 +193,8 @@ class Worker(Successive, UvicornWorker):
         try:
             self.config.app = asgi.start(self.wsgi)
             self.config.load()
-            self.config.loaded_app = request_ids.asgi(self.config.loaded_app, settings.FORWARDED_ALLOW_IPS)
+            application = proxies.first_scheme(self.config.loaded_app)
+            self.config.loaded_app = request_ids.asgi(application, settings.FORWARDED_ALLOW_IPS)
             # Gunicorn's way to say at once. UvicornWorker's own handler only lowers a flag that Uvicorn never looks at.
             asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
             await server.serve(sockets=self.sockets)

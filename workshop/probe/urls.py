@@ -14,6 +14,7 @@ probe = [
     path("<int:pk>/delete", views.delete, name="delete"),
     path("upload", views.upload, name="upload"),
     path("slow", views.slow, name="slow"),
+    path("die/<slug:marker>", views.die, name="die"),
     path("stream", views.stream, name="stream"),
 ]
 urlpatterns = [

@@ -5,6 +5,8 @@ Sync, but for the stream under ASGI: they talk to the database, and every mode c
 
 import asyncio
 import hashlib
+import os
+import signal
 import time
 from datetime import timedelta
 
@@ -98,6 +100,13 @@ def slow(request):
         return HttpResponse(f"seconds is 0 to {MAX_SECONDS}.", status=400, content_type="text/plain")
     time.sleep(seconds)
     return HttpResponse("done", content_type="text/plain")
+
+
+@csrf_exempt
+def die(request, marker):
+    """Kills the worker that serves it, and first writes which request that was."""
+    os.write(2, f"dies of {marker}\n".encode())
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @require_safe

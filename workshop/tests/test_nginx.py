@@ -5,13 +5,22 @@ import hashlib
 import json
 import re
 import runpy
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.urls import reverse
 
 from kit.ops.management.commands import render_nginx
-from kit.ops.management.commands.render_nginx import KEPT_FOR_PROXIES, limits, site, unknown_host
+from kit.ops.management.commands.render_nginx import (
+    BODIES,
+    KEPT_FOR_PROXIES,
+    client_address,
+    limits,
+    site,
+    unknown_host,
+)
 from kit.serving import modes, timeouts
 
 NGINX = Path(__file__).resolve().parent.parent.parent / "nginx"
@@ -72,11 +81,12 @@ def test_pages_and_live_go_to_the_services_that_serve_them_in_this_mode(settings
     assert render_nginx.WAITING_ROOM == WAITING
     text = "\n".join(render_nginx.upstreams())
     blocks = dict(re.findall(r"upstream (\w+) \{(.*?)\}", text, re.DOTALL))
+    # Each once: what has killed a worker of one is not asked there again.
     assert directives(blocks["pages_green"], "server") == [
-        *["web-green:8000 resolve max_fails=0"] * 3, f"waiting-room:{WAITING['web']} resolve max_fails=0 backup"
+        "web-green:8000 resolve max_fails=0", f"waiting-room:{WAITING['web']} resolve max_fails=0 backup"
     ]  # fmt: skip
     assert directives(blocks["live_green"], "server") == [
-        *[f"{live}-green:8000 resolve max_fails=0"] * 3, f"waiting-room:{WAITING[live]} resolve max_fails=0 backup"
+        f"{live}-green:8000 resolve max_fails=0", f"waiting-room:{WAITING[live]} resolve max_fails=0 backup"
     ]  # fmt: skip
     for name, block in blocks.items():
         # Of the slot's name too: what Nginx knows of its addresses outlasts a reload by it.
@@ -248,6 +258,17 @@ def test_no_request_that_changes_something_is_sent_twice():
     assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream") == ["error timeout"]
 
 
+def test_a_read_that_kills_its_worker_is_sent_twice_at_most():
+    assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream_tries") == ["2"]
+    # What the waiting room has passed on is not sent there again.
+    been_there = re.search(r'if \(\$upstream_addr ~ "(.*)"\) \{ return 502; \}', FILES["server.conf"])[1]
+    for port in WAITING.values():
+        assert re.search(been_there, f"172.18.0.5:8000, 172.18.0.6:{port}")
+        assert re.search(been_there, f"172.18.0.5:8000, 172.18.0.6:{port}, pages_green")
+    for addresses in ("172.18.0.5:8000", "172.18.0.5:8000, pages_green", "[fd00::8001]:8000", ""):
+        assert not re.search(been_there, addresses)
+
+
 def test_djangos_own_error_pages_pass_untouched():
     assert all("proxy_intercept_errors" not in text for text in FILES.values())
 
@@ -259,7 +280,7 @@ def test_the_limit_of_a_body_is_that_of_the_settings(settings):
 
 def mapped(variable):
     """The lines of the map that gives this variable its value."""
-    text = "\n".join([FILES["snippets/limits.conf"], *limits()])
+    text = "\n".join([FILES["snippets/limits.conf"], FILES["snippets/maps.conf"], *limits(), *client_address()])
     lines = re.search(rf"map [^{{}}]* \${variable} \{{(.*?)\n\}}", text, re.DOTALL)[1]
     return dict(line.strip(" ;").rsplit(maxsplit=1) for line in lines.strip().splitlines())
 
@@ -272,13 +293,62 @@ def test_each_limit_is_that_of_the_settings_and_0_lifts_it(settings):
         "limit_req zone=pages burst=35 nodelay",
         "limit_req_zone $sign_in_client zone=sign_in:2m rate=3r/m",
         "limit_req zone=sign_in burst=6 nodelay",
+        "limit_conn_zone $body_client zone=bodies:2m",
         "limit_conn_zone $pages_client zone=pages_connections:2m",
         "limit_conn pages_connections 11",
         "limit_conn_zone $live_client zone=live_connections:2m",
         "limit_conn live_connections 11",
+        f"limit_conn bodies {BODIES}",
     ]
     settings.LIMIT_PAGES = settings.LIMIT_SIGN_IN = settings.LIMIT_CONNECTIONS = 0
-    assert [line for line in limits() if line.startswith("limit")] == []
+    assert [line for line in limits() if line.startswith("limit_req")] == []
+    assert [line for line in limits() if line.startswith("limit_conn ")] == []
+
+
+SIZES = {"k": 1024, "m": 1024**2}
+
+
+def size(text):
+    return int(text[:-1]) * SIZES[text[-1]]
+
+
+def test_what_one_client_may_hold_is_far_less_than_there_is(settings):
+    nginx = (NGINX.parent / "docker-compose.yml").read_text().split("\n  nginx:\n")[1].split("\n  waiting-room:\n")[0]
+    there_is = size(re.search(r"/tmp:size=(\w+)", nginx)[1])
+    memory = size(re.search(r"NGINX_MEMORY:-(\w+)", nginx)[1])
+    limits = FILES["snippets/limits.conf"]
+    ((largest,), (kept_in_memory,)) = (
+        directives(limits, name) for name in ("client_max_body_size", "client_body_buffer_size")
+    )
+    assert BODIES * size(largest) <= there_is / 6
+    # What is not counted as a body fits into a buffer, and pages are counted.
+    assert settings.LIMIT_CONNECTIONS * size(kept_in_memory) <= (memory - there_is) / 6
+    # Where requests are not counted, there are no bodies.
+    for name in ("/live/", "~ ^/live/.+/events$", "/healthz/"):
+        assert directives(locations()[name], "client_max_body_size") == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "counted"),
+    [
+        ("GET:", False),
+        ("HEAD:", False),
+        ("POST:0", False),
+        ("POST:9999", False),
+        ("POST:10000", True),
+        ("GET:1000000", True),
+        ("POST:chunked", True),
+        # HTTP/2 needs no length.
+        ("POST:", True),
+        ("POST:5chunked", True),
+    ],
+)
+def test_a_body_is_counted_unless_it_fits_into_memory(request_, counted):
+    lines = mapped("body_client")
+    patterns = [pattern.strip('"').removeprefix("~") for pattern in lines if pattern != "default"]
+    assert any(re.search(pattern, request_) for pattern in patterns) != counted
+    (buffer,) = directives(FILES["snippets/limits.conf"], "client_body_buffer_size")
+    assert size(buffer) >= 9999
 
 
 def test_what_is_counted_as_a_sign_in_or_a_sign_up_is_where_these_forms_are():
@@ -321,7 +391,8 @@ def test_files_and_probes_are_not_counted_and_live_pages_by_themselves(path, cou
 def test_every_snippet_and_error_page_that_is_named_exists(text):
     assert [name for name in re.findall(r"include (snippets/\S+);", text) if name not in FILES] == []
     named = re.findall(r"error_page [\d =]+/errors/(\S+);", text)
-    assert [name for name in named if name not in dict(render_nginx.error_pages(NGINX))] == []
+    both = {name.replace("$errors_as", kind) for name in named for kind in ("html", "json")}
+    assert both <= set(dict(render_nginx.error_pages(NGINX)))
 
 
 def pages():
@@ -352,8 +423,10 @@ def test_an_error_page_needs_nothing_else_and_speaks_the_languages_of_the_site(s
 
 def test_what_programs_are_answered_in_an_error_is_json():
     texts = {name: json.loads(text) for name, text in render_nginx.error_pages(NGINX) if name.endswith(".json")}
-    assert set(texts) == {"too_many.json", "unavailable.json"}
+    assert {name.removesuffix(".json") for name in texts} == {name.removesuffix(".html") for name in pages()}
     assert all(set(text) == {"error", "detail"} for text in texts.values())
+    assert "<" not in str(texts)
+    assert mapped("errors_as") == {"default": "html", "~^/(?:live|healthz)/": "json"}
 
 
 def test_the_lines_of_a_project_are_inside_of_the_server_of_its_site():
@@ -374,6 +447,48 @@ def test_the_lines_of_a_project_are_inside_of_the_server_of_its_site():
 def test_only_a_name_with_a_hash_is_cached_for_good(path, immutable):
     pattern = re.search(r"'~(\S+)'\s+'public, max-age=31536000, immutable'", FILES["snippets/maps.conf"])[1]
     assert bool(re.search(pattern, path)) == immutable
+
+
+@pytest.mark.parametrize("server", [site, unknown_host])
+@pytest.mark.parametrize("ipv6", [True, False], ids=["ipv6", "no-ipv6"])
+def test_each_port_is_open_by_ipv6_too_where_the_kernel_has_it(settings, monkeypatch, server, ipv6):
+    def make(family):
+        if not ipv6:
+            raise OSError(97, "Address family not supported by protocol")
+        return socket.socket(socket.AF_INET)
+
+    monkeypatch.setattr(render_nginx, "socket", SimpleNamespace(socket=make, AF_INET6=socket.AF_INET6))
+    settings.SITE_URL, settings.HTTP3 = "https://www.example.com", True
+    found = [line.removeprefix("listen ") for line in server() if line.startswith("listen ")]
+    by_ipv4 = [line for line in found if not line.startswith("[::]:")]
+    assert [line.split()[0].rstrip(";") for line in by_ipv4] == ["8080", "8443", "8443"]
+    assert sorted(found) == sorted(by_ipv4 + [f"[::]:{line}" for line in by_ipv4] * ipv6)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "scheme"),
+    [
+        ("https", "https"),
+        ("http", "http"),
+        ("https,http", "https"),
+        ("https, http", "https"),
+        ("http, https", "http"),
+        (" https , http", "https"),
+        ("HTTPS", "https"),
+        # Traefik's, of a WebSocket.
+        ("wss", "https"),
+        ("ws", "http"),
+        ("", "$scheme"),
+        ("httpsx", "$scheme"),
+        (",https", "$scheme"),
+    ],
+)
+def test_of_more_than_one_scheme_the_first_counts_and_only_a_trusted_proxys(settings, claimed, scheme):
+    lines = mapped("client_scheme")
+    patterns = {re.compile(line.strip('"').removeprefix("~*"), re.IGNORECASE): value for line, value in lines.items()}
+    for trusted, expected in (("1", scheme), ("0", "$scheme")):
+        found = [value for pattern, value in patterns.items() if pattern.search(f"{trusted}:{claimed}")]
+        assert (found or [lines["default"]]) == [expected]
 
 
 @pytest.mark.parametrize("server", [site, unknown_host])

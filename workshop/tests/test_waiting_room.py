@@ -43,7 +43,7 @@ async def enter(room, monkeypatch):
         async def connect(service):
             assert service == "web"
             await asyncio.shield(back)
-            return await asyncio.open_connection(*server.sockets[0].getsockname())
+            return *await asyncio.open_connection(*server.sockets[0].getsockname()), True
 
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         monkeypatch.setitem(room.__globals__, "connect", connect)

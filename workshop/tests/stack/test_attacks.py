@@ -376,6 +376,72 @@ def test_a_request_line_that_is_none_is_refused(stack, line):
     assert answer is None or not SECRETS.search(answer.text)
 
 
+# --- What Nginx answers itself
+
+OURS, FOREIGN = "Host: localhost\r\n", "Host: forged.example\r\n"
+# The status, and a request: its line, its headers, its body.
+REFUSED = {
+    "no-host": (400, "GET / HTTP/1.1", "", ""),
+    "a-host-that-is-none": (400, "GET / HTTP/1.1", "Host: a b\r\n", ""),
+    "no-http": (400, "\x16\x03\x01", "", ""),
+    "a-header-that-is-none": (400, "GET / HTTP/1.1", f"{OURS}X : a\r\n", ""),
+    "a-length-that-is-none": (400, "POST / HTTP/1.1", f"{OURS}Content-Length: x\r\n", ""),
+    "an-address-that-is-none": (400, "GET /%zz HTTP/1.1", OURS, ""),
+    "a-file-that-is-not-there": (404, "GET /static/nothing.css HTTP/1.1", OURS, ""),
+    "a-proof-that-is-not-there": (404, "GET /.well-known/acme-challenge/nothing HTTP/1.1", OURS, ""),
+    "an-error-page": (404, "GET /errors/refused.html HTTP/1.1", OURS, ""),
+    "a-form-for-a-file": (405, "POST {file} HTTP/1.1", f"{OURS}Content-Length: 0\r\n", ""),
+    "trace": (405, "TRACE / HTTP/1.1", OURS, ""),
+    "connect": (405, "CONNECT localhost:5432 HTTP/1.1", OURS, ""),
+    "another-version-of-a-file": (412, "GET {file} HTTP/1.1", f'{OURS}If-Match: "nothing"\r\n', ""),
+    "a-large-body": (413, "POST / HTTP/1.1", f"{OURS}Content-Length: 9999999\r\n", ""),
+    "a-large-body-for-another-host": (413, "POST / HTTP/1.1", f"{FOREIGN}Content-Length: 9999999\r\n", ""),
+    "a-body-for-live": (413, "POST /live/probe/changes HTTP/1.1", f"{OURS}Content-Length: 9\r\n", "x" * 9),
+    "a-body-for-events": (413, "POST /live/probe/events HTTP/1.1", f"{OURS}Content-Length: 9\r\n", "x" * 9),
+    "a-body-for-health": (
+        413,
+        "POST /healthz/live HTTP/1.1",
+        f"{OURS}{CHUNKED}",
+        f"{chunk(b'x' * 99).decode()}0\r\n\r\n",
+    ),
+    "a-long-address": (414, f"GET /{'a' * 9000} HTTP/1.1", OURS, ""),
+    "a-range-that-is-not-there": (416, "GET {file} HTTP/1.1", f"{OURS}Range: bytes=99999999-\r\n", ""),
+    "another-host": (421, "GET / HTTP/1.1", FOREIGN, ""),
+    "live-of-another-host": (421, "GET /live/probe/changes HTTP/1.1", FOREIGN, ""),
+    "a-long-header": (431, "GET / HTTP/1.1", f"{OURS}X: {'a' * 9000}\r\n", ""),
+    "a-long-header-for-health": (431, "GET /healthz/live HTTP/1.1", f"{OURS}X: {'a' * 9000}\r\n", ""),
+    "an-unknown-encoding": (501, "POST / HTTP/1.1", f"{OURS}Transfer-Encoding: x\r\n", ""),
+    "an-unknown-encoding-for-live": (501, "POST /live/probe/changes HTTP/1.1", f"{OURS}Transfer-Encoding: x\r\n", ""),
+    "a-version-to-come": (505, "GET / HTTP/3.0", OURS, ""),
+}
+
+
+def assert_is_ours(answer, status, json=False):
+    """A page of ours, or JSON, with all headers; and nothing of Nginx's own."""
+    assert answer.status == status
+    assert "<center>" not in answer.text
+    assert ('"error"' in answer.text) if json else ('lang="ko"' in answer.text)
+    assert answer.headers["content-type"] == f"{'application/json' if json else 'text/html'}; charset=utf-8"
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+# Nginx is the same in each.
+@pytest.mark.modes("wsgi")
+@pytest.mark.parametrize("name", REFUSED)
+def test_each_error_of_nginx_itself_is_a_page_of_ours_or_json(stack, name):
+    status, line, headers, body = REFUSED[name]
+    line = line.replace("{file}", "/static/live/live.js")
+    with Wire(stack.port) as wire:
+        wire.send(f"{line}\r\n{headers}\r\n{body}".encode("latin-1"))
+        answer = wire.answer()
+    assert_is_ours(answer, status, json=" /live/" in line or " /healthz/" in line)
+    if status == 416:
+        assert answer.headers["content-range"].startswith("bytes */")
+
+
 # --- Other pages
 
 

@@ -1,10 +1,17 @@
 """Parts of the stack die and come back: it is ready again by itself, nothing is lost, and open pages catch up."""
 
+import json
+import re
+import secrets
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from playwright.sync_api import expect
+
+from .conftest import eventually
 
 # In asgi mode accidents happen under load (test_releases.py). In hybrid mode pages are those of wsgi mode, but live.
 pytestmark = pytest.mark.modes("wsgi", "hybrid")
@@ -14,16 +21,17 @@ READY_WITHIN = 15
 CAUGHT_UP_WITHIN = 20_000
 
 # Process 1 is the container's init, its child Gunicorn's master, and the master's children the workers.
-KILL_A_WORKER = """
+WORKERS = """
 import os, signal
 from pathlib import Path
+workers = []
 for process in Path("/proc").glob("[0-9]*"):
     parent = (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
     if b"kit.serving" in (process / "cmdline").read_bytes() and parent not in "01":
-        os.kill(int(process.name), signal.SIGKILL)
-        print("killed", process.name)
-        break
+        workers.append(int(process.name))
 """
+KILL_A_WORKER = f"{WORKERS}os.kill(workers[0], signal.SIGKILL); print('killed', workers[0])"
+COUNT_WORKERS = f"{WORKERS}print(len(workers))"
 
 
 def kill_a_worker(stack):
@@ -91,6 +99,67 @@ def test_without_the_database_readiness_is_503_and_comes_back(stack):
         stack.compose("start", "postgres")
     assert stack.seconds_until_ready() <= READY_WITHIN
     stack.assert_no_post_is_lost()
+
+
+def workers_of(stack, service):
+    """How many there are; processes of Gunicorn but for its master."""
+    return int(stack.compose("exec", "-T", service, "python", "-c", COUNT_WORKERS).stdout)
+
+
+@pytest.fixture
+def with_workers(stack):
+    """Make so many of the service that answers pages. Gunicorn starts and ends them on a signal."""
+    service = f"web-{stack.slot()}"
+    before = workers_of(stack, service)
+
+    def change(wanted):
+        while (there_are := workers_of(stack, service)) != wanted:
+            stack.compose("kill", "--signal", "TTIN" if there_are < wanted else "TTOU", service)
+            eventually(lambda: workers_of(stack, service) != there_are, within=30)
+
+    yield change
+    change(before)
+
+
+@pytest.mark.modes("wsgi", "asgi", "hybrid")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_kills_its_worker_is_executed_twice_at_most_and_takes_no_other_page_with_it(stack, with_workers, workers):
+    with_workers(workers)
+    marker = secrets.token_hex(4)
+    with httpx.Client(base_url=stack.url, timeout=60) as client, ThreadPoolExecutor(8) as pool:
+        for number, method in enumerate(("GET", "GET", "GET", "HEAD", "POST")):
+            pages = [pool.submit(client.get, "/probe/slow?seconds=0.1") for _ in range(4)]
+            answer = client.request(method, f"/probe/die/{marker}-{method}-{number}")
+            assert answer.status_code == 502
+            assert answer.headers["Retry-After"]
+            # With a single worker there is no sibling that could have answered.
+            assert workers == 1 or [page.result().status_code for page in pages] == [200] * 4
+    log = stack.compose("logs", "--no-log-prefix", "--since", "5m", *stack.serving()).stdout
+    executed = Counter(re.findall(rf"dies of {marker}-(\w+-\d)", log))
+    assert executed == {"GET-0": 2, "GET-1": 2, "GET-2": 2, "HEAD-3": 2, "POST-4": 1}
+    assert stack.seconds_until_ready() <= READY_WITHIN
+
+
+@pytest.mark.modes("wsgi")
+def test_a_proxy_in_the_configuration_of_dockers_client_gets_nothing_of_what_is_asked_within_the_stack(stack, tmp_path):
+    # Nothing listens there.
+    proxy = {"httpProxy": "http://127.0.0.1:9", "httpsProxy": "http://127.0.0.1:9", "noProxy": "*.example.com"}
+    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": proxy}}))
+    proxied = {"DOCKER_CONFIG": str(tmp_path), "NO_PROXY": "search,files"}
+    ask = "import urllib.request as u; print(u.urlopen('http://nginx:8080/healthz/live', timeout=5).status, u.getproxies())"
+    try:
+        # Until it is healthy.
+        stack.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "nginx", **proxied)
+        for service, python in (("certificates", "python3"), (f"web-{stack.slot()}", "python")):
+            asked = stack.compose(
+                "run", "--rm", "--no-deps", "-T", "--entrypoint", python, service, "-c", ask, **proxied
+            ).stdout  # fmt: skip
+            assert asked.startswith("200 ")
+            # What goes out takes it, but for what .env says.
+            assert "'https': 'http://127.0.0.1:9'" in asked
+            assert asked.rstrip().endswith("redis,search,files'}")
+    finally:
+        stack.compose("up", "--detach", "--wait", "--force-recreate", "--no-deps", "nginx")
 
 
 def test_with_nothing_behind_it_nginx_answers_a_page_that_says_so(stack):

@@ -18,6 +18,8 @@ from websockets.sync.client import connect
 
 from workshop.tests.servers import PASSWORD, free_port
 
+from .wire import Wire
+
 DEFAULTS = dict.fromkeys(("LIMIT_PAGES", "LIMIT_LIVE", "LIMIT_SIGN_IN", "LIMIT_SIGN_UP", "LIMIT_CONNECTIONS"), "")
 TIGHT = {"LIMIT_PAGES": "50", "LIMIT_LIVE": "2", "LIMIT_SIGN_IN": "0", "LIMIT_SIGN_UP": "0", "LIMIT_CONNECTIONS": "3"}
 
@@ -25,8 +27,9 @@ one_mode = pytest.mark.modes("asgi")
 
 
 @contextlib.contextmanager
-def another_nginx(stack, folder, limits, patience=None):
-    """An Nginx with these limits, and if so said with so much patience for slow clients: its address."""
+def another_nginx(stack, folder, limits, patience=None, memory="64m"):
+    """An Nginx with these limits, so much memory for bodies, and if so said with so much patience for slow clients: its
+    address."""
     slot, port = stack.slot(), free_port()
     name = f"{stack.project}-limits-{port}"
     variables = [argument for item in limits.items() for argument in ("--env", "=".join(item))]
@@ -44,12 +47,12 @@ def another_nginx(stack, folder, limits, patience=None):
         mounts += ["--volume", f"{file}:/srv/nginx/{slot}/{path}:ro"]
     stack.run(
         "docker", "run", "--detach", "--rm", "--name", name, "--network", f"{stack.project}_frontend",
-        "--publish", f"127.0.0.1:{port}:8080", "--user", "101:101", "--read-only", "--tmpfs", "/tmp",
+        "--publish", f"127.0.0.1:{port}:8080", "--user", "101:101", "--read-only", "--tmpfs", f"/tmp:size={memory}",
         "--volume", f"{stack.project}_nginx:/srv/nginx:ro", *mounts,
         "nginx:1.30", "nginx", "-c", "/srv/nginx/current/nginx.conf", "-g", "daemon off;",
     )  # fmt: skip
     try:
-        limited = SimpleNamespace(url=f"http://127.0.0.1:{port}", port=port)
+        limited = SimpleNamespace(url=f"http://127.0.0.1:{port}", port=port, name=name)
         for _ in range(100):
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{limited.url}/healthz/ready").status_code == 200:
@@ -70,7 +73,7 @@ def limited(stack, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tight(stack, limited, tmp_path_factory):
-    with another_nginx(stack, tmp_path_factory.mktemp("tight"), TIGHT, patience="1s") as tight:
+    with another_nginx(stack, tmp_path_factory.mktemp("tight"), TIGHT, patience="1s", memory="512k") as tight:
         yield tight
 
 
@@ -205,6 +208,49 @@ def test_what_is_too_long_or_too_large_is_answered_with_a_page(limited):
         large = client.post("/accounts/sign-in", content=b"x" * 1_100_000)
         assert large.status_code == 413
         assert_is_our_page(large, "too large to send</h1>", "너무 큽니다</h2>")
+
+
+@one_mode
+def test_who_holds_back_the_ends_of_many_bodies_takes_no_room_from_others(limited):
+    head = (
+        "POST /probe/upload HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.20\r\nContent-Length: 1000000\r\n"
+    )
+    with (
+        contextlib.ExitStack() as stack,
+        visitor(limited, "192.0.2.21") as other,
+        visitor(limited, "192.0.2.20") as same,
+    ):
+        wires = [stack.enter_context(Wire(limited.port)) for _ in range(70)]
+        for wire in wires:
+            wire.send(f"{head}\r\n".encode() + b"x" * 999_999)
+        # Without a token: 403, by Django, which has got it.
+        assert [other.post("/probe/upload", content=b"x" * 1_000_000).status_code for _ in range(3)] == [403] * 3
+        refused = same.post("/probe/upload", content=b"x" * 1_000_000)
+        assert refused.status_code == 429
+        assert_is_our_page(refused, "<h1>Too many requests</h1>", "<h2>요청이 너무 많습니다</h2>")
+        assert (same.get("/").status_code, same.post("/probe/upload", content=b"x" * 9000).status_code) == (200, 403)
+
+
+@one_mode
+def test_a_body_for_which_there_is_no_room_is_answered_with_a_page(tight):
+    with visitor(tight, "192.0.2.22") as client:
+        answer = client.post("/probe/upload", content=b"x" * 1_000_000)
+        assert answer.status_code == 500
+        assert_is_our_page(answer, "<h1>Back in a moment</h1>", "<h2>잠시 후 돌아옵니다</h2>")
+
+
+@one_mode
+def test_visitors_come_by_ipv6_too(stack, limited):
+    network = f"{limited.name}-ipv6"
+    stack.run("docker", "network", "create", "--ipv6", network)
+    try:
+        stack.run("docker", "network", "connect", network, limited.name)
+        address = '{{(index .NetworkSettings.Networks "%s").GlobalIPv6Address}}' % network
+        address = stack.run("docker", "inspect", "--format", address, limited.name).stdout.strip()
+        assert httpx.get(f"http://[{address}]:8080/", headers={"Host": "localhost"}, timeout=30).status_code == 200
+    finally:
+        stack.run("docker", "network", "disconnect", "--force", network, limited.name, check=False)
+        stack.run("docker", "network", "rm", network)
 
 
 # Where there is nothing but polling, it would ask again after 1.5 s at most.

@@ -1,6 +1,7 @@
 """What Nginx has to know of the settings, and its error pages: for the copy of nginx/ that docker/nginx_files makes."""
 
 import json
+import socket
 import tomllib
 from pathlib import Path
 from string import Template
@@ -10,11 +11,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import strip_tags
 
 HSTS = f"max-age={365 * 24 * 3600}"
 # Load balancers keep idle connections, some for 600 s. Nginx must not be the one that closes them: a request that is on
 # its way down one would be answered 502.
 KEPT_FOR_PROXIES = 620
+# How many bodies one client may have under way that Nginx keeps in its /tmp: with the largest, 10 MB of 64.
+BODIES = 10
 # Behind which port a service's visitors wait (docker/wait.py).
 WAITING_ROOM = {"web": 8001, "live": 8002}
 
@@ -46,9 +50,9 @@ def block(head, lines):
 def upstreams():
     """For the http block: the servers that answer `pages` and `live` in this mode, in this slot.
 
-    Each server is named three times: a read that a dying worker leaves unanswered is asked again, at first perhaps on
-    another connection to that same worker. Where there is no server at all, it waits. Idle connections are Nginx's to
-    close: the servers wait longer (kit/serving/timeouts.py).
+    A read that a dying worker leaves unanswered is asked once more, by the waiting room: on a new connection, which no
+    dying worker has, and as soon as there is a server. Named once, a server can't be asked twice. Idle connections are
+    Nginx's to close: the servers wait longer (kit/serving/timeouts.py).
     """
     for role, service in {"pages": settings.SERVICES[0], "live": settings.SERVICES[-1]}.items():
         name = f"{role}_{settings.SLOT}"
@@ -56,7 +60,7 @@ def upstreams():
             f"upstream {name}",
             [
                 f"zone {name} 64k",
-                *[f"server {service}-{settings.SLOT}:8000 resolve max_fails=0"] * 3,
+                f"server {service}-{settings.SLOT}:8000 resolve max_fails=0",
                 f"server waiting-room:{WAITING_ROOM[service]} resolve max_fails=0 backup",
                 "keepalive 32",
                 "keepalive_timeout 60s",
@@ -82,7 +86,7 @@ def client_address():
         *block("geo $realip_remote_addr $from_trusted_proxy", ["default 0", *(f"{network} 1" for network in networks)]),
         *block(
             "map $from_trusted_proxy:$http_x_forwarded_proto $client_scheme",
-            ["default $scheme", "1:http http", "1:https https"],
+            ["default $scheme", f'"{first("http|ws")}" http', f'"{first("https|wss")}" https'],
         ),
         *block(
             'map "$under_any_address $client_scheme://$host" $elsewhere',
@@ -94,6 +98,11 @@ def client_address():
             ['default ""', *([f"https: {HSTS}"] if is_https() else [])],
         ),
     ]
+
+
+def first(schemes):
+    """The first value is the one that counts, as for Django. Some proxies name that of a WebSocket."""
+    return rf"~*^1:\s*({schemes})\s*(,|$)"
 
 
 def elsewhere():
@@ -109,14 +118,14 @@ def elsewhere():
 
 def site():
     """For the server of the site: its names, and where it listens for https."""
-    names = [f"server_name {' '.join(settings.ALLOWED_HOSTS)};", *keepalive()]
+    names = [f"server_name {' '.join(settings.ALLOWED_HOSTS)};", *listen("8080"), *keepalive()]
     if not is_https():
         return names
     port = urlsplit(settings.SITE_URL).port or 443
-    http3 = ["listen 8443 quic;", f"add_header Alt-Svc 'h3=\":{port}\"; ma=86400';"] if settings.HTTP3 else []
+    http3 = [*listen("8443 quic"), f"add_header Alt-Svc 'h3=\":{port}\"; ma=86400';"] if settings.HTTP3 else []
     return [
         *names,
-        "listen 8443 ssl;",
+        *listen("8443 ssl"),
         "http2 on;",
         *http3,
         # docker/serve_nginx chooses it; where its authority answers OCSP, with the lines that ask there.
@@ -129,10 +138,20 @@ def site():
 
 def unknown_host():
     """For the server of all other hosts: no certificate, so that it does not even tell the site's names."""
+    anywhere = [*listen("8080 default_server"), *keepalive()]
     if not is_https():
-        return keepalive()
-    http3 = ["listen 8443 quic reuseport default_server;"] if settings.HTTP3 else []
-    return [*keepalive(), "listen 8443 ssl default_server;", *http3, "ssl_reject_handshake on;"]
+        return anywhere
+    http3 = listen("8443 quic reuseport default_server") if settings.HTTP3 else []
+    return [*anywhere, *listen("8443 ssl default_server"), *http3, "ssl_reject_handshake on;"]
+
+
+def listen(port):
+    """Nginx does not start where it is to listen on IPv6 and the kernel, which this container shares, has none."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return [f"listen {port};"]
+    return [f"listen {port};", f"listen [::]:{port};"]
 
 
 def keepalive():
@@ -158,11 +177,14 @@ def limits():
         if rate:
             yield f"limit_req_zone ${name}_client zone={name}:2m rate={rate}{unit};"
             yield f"limit_req zone={name} burst={rate * at_once} nodelay;"
+    # Defined even where it limits nothing, for a location in site.d/.
+    yield "limit_conn_zone $body_client zone=bodies:2m;"
     # Live connections are counted on their own: a client with too many can still load a page.
     if settings.LIMIT_CONNECTIONS:
         for name in ("pages", "live"):
             yield f"limit_conn_zone ${name}_client zone={name}_connections:2m;"
             yield f"limit_conn {name}_connections {settings.LIMIT_CONNECTIONS};"
+        yield f"limit_conn bodies {BODIES};"
 
 
 def counted(name, *urls):
@@ -187,8 +209,8 @@ def error_pages(folder):
     """Name and text of each page, in the site's languages; and in JSON, where programs ask."""
     page = Template((folder / "error.html").read_text())
     for name, text in tomllib.loads((folder / "errors.toml").read_text()).items():
-        if "json" in text:
-            yield f"{name}.json", json.dumps(text.pop("json")) + "\n"
+        said = {"error": text["en"]["heading"], "detail": strip_tags(text["en"]["text"])}
+        yield f"{name}.json", json.dumps(text.pop("json", said)) + "\n"
         languages = [code for code, _ in settings.LANGUAGES if code in text] or ["en"]
         parts = [in_one_language(text[code], "h2" if code != languages[0] else "h1") for code in languages]
         parts[1:] = [
