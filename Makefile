@@ -37,7 +37,7 @@ format: ## Format the code
 	@.venv/bin/ruff check --quiet --fix-only . && .venv/bin/ruff format .
 
 e2e: ## Test the stack on Docker: start, page, files, WebSocket, release, rollback, backup, restore
-	@docker/preflight
+	@docker/preflight engine
 	@bin/venv requirements-dev.txt
 	@$(PYTHON) -m pytest tests/stack $(ARGS)
 

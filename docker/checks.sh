@@ -49,6 +49,25 @@ check_checkout() {
     fi
 }
 
+# check_place PROJECT: were its containers made by this clone, where it is now?
+check_place() {
+    local folder
+    while read -r folder; do
+        if [ -z "$folder" ] || [ "$folder" -ef . ]; then continue; fi
+        # A file, because Docker makes empty folders of what it is to mount.
+        if [ -f "$folder/docker-compose.yml" ]; then
+            broken "$1 is the stack of the clone in $folder" 'This clone would take over its containers and its data, without its secrets.' \
+                "run this there, or give this clone a stack of its own: docker/configure COMPOSE_PROJECT_NAME=$1-2 HTTP_PORT=8090"
+        else
+            broken "The containers of $1 were made in $folder, where there is no clone" 'They cannot start again without the files there.' \
+                "if you moved it here, docker compose --profile '*' down and make up-$(docker/read_env SERVER_MODE) (the data stays); if this is another clone, docker/configure COMPOSE_PROJECT_NAME=$1-2 HTTP_PORT=8090"
+        fi
+        return
+    done < <(docker ps --all --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.oneoff=False \
+        --format '{{.Label "com.docker.compose.project.working_dir"}}' 2>/dev/null)
+    fine 'the stack is that of this clone'
+}
+
 # --- .env and secrets/ ---
 
 secret() { cat "secrets/$1" 2>/dev/null || true; }

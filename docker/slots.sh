@@ -11,23 +11,7 @@ idle_visitors=4
 
 stop() { echo "$*" >&2; exit 1; }
 
-# --- One at a time ---
-
-# The lock is on an open file, which all that is started from here has open too. So it ends when the last of them does,
-# even if this process is killed.
-take_lock() {
-    local holder
-    command -v flock >/dev/null || stop 'flock is not installed: apt install util-linux, or brew install flock.'
-    exec 9>>.release.lock
-    if ! flock --nonblock 9; then
-        holder=$(cat .release.lock)
-        # One that was killed: what it had started is soon done.
-        if kill -0 "${holder%% *}" 2>/dev/null || ! flock --timeout 60 9; then
-            stop "Not now: process $holder is at it. Wait until it is done."
-        fi
-    fi
-    echo "$$ (make $1, by $(id -un) since $(date '+%F %T'))" >.release.lock
-}
+. docker/lock.sh
 
 # --- How far it is ---
 
@@ -41,17 +25,23 @@ begin() {
 }
 
 finish() {
-    [ -z "$step" ] || echo "$step_began $(now)" | awk '{ printf "%.1f s\n", $2 - $1 }'
+    [ -z "$step" ] || echo "$step_began $(now)" | awk '{ printf ($2 ~ /\./ ? "%.1f s\n" : "%d s\n"), $2 - $1 }'
     step=
 }
 
-now() { date +%s.%N; }
+# Bash 3.2, and the date of a Mac, know whole seconds only. Some languages write a comma.
+now() { local time=${EPOCHREALTIME:-$(date +%s)}; echo "${time/,/.}"; }
 
 # Does Nginx serve the site by https? Not where a proxy in front does (ACME_DIRECTORY=off, no HTTPS_PORT).
 is_https() { case $(docker/read_env HTTPS_PORT SITE_URL | paste -s -d ' ' -) in ?*' https://'*) ;; *) return 1 ;; esac; }
 
+# variable_of SLOT NAME: what its servers were made with.
+variable_of() {
+    docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(of "web-$1" | head -n 1)" | sed -n "s/^$2=//p"
+}
+
 # The site's own address, of those that SITE_URL names, or that HTTP_PORT makes.
-site() { docker exec "$(of "web-$1")" printenv SITE_URL | sed 's|,.*||; s|^http://localhost:\(.*:\)|http://\1|'; }
+site() { variable_of "$1" SITE_URL | sed 's|,.*||; s|^http://localhost:\(.*:\)|http://\1|'; }
 
 # What a command says matters only where it fails.
 quietly() {
@@ -78,9 +68,13 @@ in_slot() {
         --format '{{.ID}} {{.Label "com.docker.compose.service"}}' ${2:+--filter "status=$2"} | sed -n "s/ .*-$1\$//p"
 }
 
-mode_of() {
-    docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(of "web-$1" | head -n 1)" | sed -n 's/^SERVER_MODE=//p'
-}
+mode_of() { variable_of "$1" SERVER_MODE; }
+
+# is_kept SLOT: has it all the containers of its mode?
+is_kept() { [ -n "$(of "web-$1")" ] && { [ "$(mode_of "$1")" != hybrid ] || [ -n "$(of "live-$1")" ]; }; }
+
+# remove CONTAINER…: also with volumes that no other can have.
+remove() { [ $# -eq 0 ] || docker rm --force --volumes "$@" >/dev/null; }
 
 # runs_with_other_settings SERVICE: than docker-compose.yml and .env say now?
 runs_with_other_settings() {
@@ -133,6 +127,22 @@ nginx_accepts() {
             --entrypoint /serve_nginx "$nginx_image" test
 }
 
+# Does Nginx itself, whatever is behind it?
+nginx_answers() {
+    for _ in 1 2 3; do
+        ! docker exec "$(of nginx running)" curl -fsS -o /dev/null --max-time 3 http://127.0.0.1:8081/ 2>/dev/null || return 0
+        sleep 1
+    done
+    return 1
+}
+
+# serves SLOT: do visitors get it?
+serves() {
+    quietly docker exec "$(of nginx running)" sh -c "for _ in \$(seq 20); do
+        curl -s --max-time 5 http://127.0.0.1:8080/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.5
+    done; exit 1" 2>/dev/null
+}
+
 # introduce SLOT: Nginx learns its servers and reaches them; visitors are sent on to the other one.
 introduce() {
     local nginx
@@ -172,9 +182,9 @@ retire() {
 recover() {
     local current another
     current=$(linked current)
-    [ -n "$current" ] && [ -n "$(of nginx running)" ] || return 0
+    [ -n "$current" ] || return 0
     another=$(other "$current")
-    [ -n "$(in_slot "$another" running)" ] || return 0
+    [ -n "$(in_slot "$another" running)" ] && nginx_answers || return 0
     begin recover "an earlier call was interrupted"
     # shellcheck disable=SC2046
     if ! healthy $(in_slot "$current") && healthy $(in_slot "$another"); then

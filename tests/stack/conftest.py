@@ -123,23 +123,14 @@ def stack(request, tmp_path_factory):
     read = ["docker/read_env", "SERVER_MODE"]
     asked = subprocess.run(read, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
     stack.mode = os.environ.get("E2E_MODE") or asked.stdout.strip()
+    down = ["docker", "compose", "--progress", "quiet", "--profile", "*", "down"]
+    down += ["--volumes", "--remove-orphans", "--timeout", "5"]
+    # What a run that was killed has left.
+    stack.run(*down, SERVER_MODE=stack.mode)
     try:
         stack.run("make", f"up-{stack.mode}")
         yield stack
     finally:
-        down = [
-            "docker",
-            "compose",
-            "--progress",
-            "quiet",
-            "--profile",
-            "*",
-            "down",
-            "--volumes",
-            "--remove-orphans",
-            "--timeout",
-            "5",
-        ]
         stack.run(*down, SERVER_MODE=stack.mode)
         for slot in ("blue", "green"):
             image = f"{stack.environment['COMPOSE_PROJECT_NAME']}:{slot}"

@@ -75,8 +75,10 @@ def run(project, tmp_path_factory):
             "head",
             "awk",
             "date",
-            "flock",
             "paste",
+            "ln",
+            "mkfifo",
+            "sort",
         ):
             (programs / name).unlink(missing_ok=True)
             (programs / name).symlink_to(shutil.which(name))
@@ -329,7 +331,7 @@ def test_a_port_of_one_address_is_no_reason_to_stop(run, free_port, address):
 def test_a_port_that_the_stack_itself_has_is_not_in_the_way(run):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        docker = GOOD_DOCKER.replace("*) echo", "ps*) echo 0123456789ab ;;\n    *) echo")
+        docker = GOOD_DOCKER.replace("*) echo", "ps*publish*) echo 0123456789ab ;;\n    *) echo")
         assert run("docker/preflight", "wsgi", docker=docker, HTTP_PORT=port).returncode == 0
 
 

@@ -1,4 +1,5 @@
-"""`make dev-docker`, in the mode that has both servers: what is edited is seen through Nginx, and Ctrl+C ends it."""
+"""`make dev-docker` with the tools of a Mac, in the mode that has both servers: what is edited is seen through Nginx,
+and Ctrl+C ends it."""
 
 import os
 import signal
@@ -8,6 +9,7 @@ import time
 import httpx
 import pytest
 
+from workshop.tests.busybox import tools
 from workshop.tests.servers import Server, copy_of_the_clone, free_port
 
 from .conftest import BASE
@@ -31,6 +33,7 @@ def dev(tmp_path):
     server = Server("hybrid", f"http://localhost:{free_port()}", tmp_path / "dev.log")
     environment = {
         **BASE,
+        "PATH": str(tools(tmp_path / "bin", "docker")),
         "COMPOSE_PROJECT_NAME": PROJECT,
         "SERVER_MODE": server.mode,
         "PORT": server.url.rsplit(":", 1)[1],

@@ -4,12 +4,16 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+
+from workshop.tests.busybox import tools
+from workshop.tests.servers import free_port
 
 from .conftest import Machine
 from .load import Load
@@ -130,6 +134,17 @@ WORKERS = "services:" + "".join(
 )
 
 
+def test_containers_that_were_pruned_are_missed_by_whatever_wants_them(asgi):
+    slot = asgi.serves()[0]
+    asgi.run("docker", "container", "prune", "--force", "--filter", f"label=com.docker.compose.project={asgi.project}")
+    other = "green" if slot == "blue" else "blue"
+    result = asgi.run("make", "rollback", check=False)
+    assert f"There is nothing to go back to: the stopped containers of {other} were removed" in result.stderr
+    shown = asgi.run("make", "ps").stdout
+    assert re.search(rf"^{slot}: serves, ", shown, re.MULTILINE)
+    assert re.search(rf"^{other}: containers of it were removed ", shown, re.MULTILINE)
+
+
 def add_what_is_the_owners(stack):
     (stack.folder / "docker-compose.override.yml").write_text(WORKERS)
     (stack.folder / SITE).write_text('location = /drill { return 200 "drill"; }\n')
@@ -206,12 +221,23 @@ def fill_the_disk(stack):
     (stack.folder / "apps/new.py").touch()
 
 
+def never_be_ready_while_redis_restarts(stack):
+    stack.edit("kit/ops/health.py", 'status=503 if status == "unavailable" else 200', "status=503")
+    redis = stack.compose("ps", "--quiet", "redis").stdout.strip()
+    # Not by Docker, for which it would count as stopped on purpose.
+    hook = stack.folder / HOOKS[0]
+    hook.write_text(f"#!/bin/sh\nkill -9 $(docker inspect --format '{{{{.State.Pid}}}}' {redis})\n")
+    hook.chmod(0o755)
+
+
 BAD = {
     "has-no-room-for-its-backup": (fill_the_disk, "backup", "are free where backups lie"),
     "is-never-ready": (
-        lambda stack: stack.edit("kit/ops/health.py", 'status=503 if status == "unavailable" else 200', "status=503"),
+        never_be_ready_while_redis_restarts,
         "start",
         "running, starting",
+        # Though it is well by then.
+        "--- redis: running again, healthy",
     ),
     "is-over-the-budget-of-connections": (
         lambda stack: stack.edit("kit/serving/modes.py", "threads=8", "threads=800"),
@@ -404,3 +430,116 @@ def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, 
     assert second.returncode != 0
     assert re.search(r"^Not now: process \d+ \(make release, by \S+ since .+\) is at it\.", second.stderr, re.MULTILINE)
     assert_nothing_failed(load, report)
+
+
+# --- What becomes of Nginx, for which there is no second one
+
+
+def containers(stack):
+    return stack.compose("--profile", "*", "ps", "--all", "--quiet").stdout.split()
+
+
+def release_by_https(stack, port, **variables):
+    """By a certificate that Nginx makes."""
+    return stack.run("make", "release", check=False, SITE_URL=f"https://localhost:{port}", **variables)
+
+
+def test_a_port_that_is_taken_when_it_is_chosen_stops_a_release_before_anything_is_changed(asgi):
+    before = (asgi.folder / ".env").read_text()
+    running = containers(asgi)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = release_by_https(asgi, port)
+    assert result.returncode != 0
+    assert f"Port {port} is taken by another program" in result.stderr
+    assert containers(asgi) == running
+    (asgi.folder / ".env").write_text(before)
+
+
+def take_the_port(stack, port, gateway):
+    # Of an address that is not looked at.
+    stack.open.enter_context(socket.create_server((gateway, port)))
+
+
+def fail_behind_it(stack, _port, _gateway):
+    stack.edit("kit/ops/management/commands/smoke.py", "visitor.check_page()", "raise Wrong('drill')")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step"),
+    [
+        pytest.param(take_the_port, "nginx", id="cannot-start"),
+        pytest.param(fail_behind_it, "smoke", id="comes-too-early"),
+    ],
+)
+def test_an_nginx_that_was_recreated_in_vain_is_put_back_on_its_old_ports(asgi, load, gateway, spoil, step):
+    serving = asgi.serves()
+    port = free_port()
+    with asgi.open:
+        spoil(asgi, port, gateway)
+        result = release_by_https(asgi, port, HTTPS_PORT=str(port), ACME_DIRECTORY="off")
+    assert result.returncode != 0
+    assert (
+        f"the step '{step}' failed, and the reason is above. "
+        f"The version before serves on ({serving[0]}, {serving[1]} mode)." in result.stderr
+    ), result.stderr
+    assert asgi.serves() == serving
+    assert str(port) not in asgi.compose("port", "nginx", "8443").stdout
+    assert "certificates" not in asgi.services()
+    load.wait_until_back(BACK_WITHIN)
+
+
+# --- Where it runs
+
+
+def test_with_the_tools_of_a_mac_it_is_released_rolled_back_and_examined(asgi, load, tmp_path):
+    path = str(tools(tmp_path / "bin", "docker"))
+    report = load.begin()
+    for command in ("release", "rollback", "ps", "backup", "doctor"):
+        result = asgi.run("make", command, PATH=path)
+        assert not re.search(r"not found|[Uu]sage:|(invalid|unrecognized|unknown) option", result.stderr), result.stderr
+    asgi.run("docker/configure", "DRILL_NAME=of-a-mac", PATH=path)
+    assert "DRILL_NAME=of-a-mac\n" in (asgi.folder / ".env").read_text()
+    assert_nothing_failed(load, report)
+
+
+COMMANDS = ("up-wsgi", "release", "rollback", "ps", "backup", "down", "doctor")
+
+
+def test_a_second_clone_of_one_project_touches_nothing_and_names_the_first(asgi, tmp_path):
+    second = tmp_path / "second"
+    ignored = shutil.ignore_patterns(".env", ".env.names", "secrets", "var")
+    shutil.copytree(asgi.folder, second, ignore=ignored)
+    running = containers(asgi)
+    for command in COMMANDS:
+        result = asgi.run("make", "-C", str(second), command, check=False)
+        assert result.returncode != 0
+        said = result.stdout + result.stderr
+        assert f"{asgi.project} is the stack of the clone in {asgi.folder}" in said, said
+        assert f"docker/configure COMPOSE_PROJECT_NAME={asgi.project}-2" in said
+    assert not (second / ".env").exists()
+    assert containers(asgi) == running
+
+
+# The last one: visitors are not served meanwhile.
+def test_a_clone_that_was_moved_is_started_again_and_a_first_start_that_fails_at_nginx_too(asgi, gateway, tmp_path):
+    first, moved = asgi.folder, tmp_path / "moved"
+    asgi.post("before it was moved")
+    first.rename(moved)
+    asgi.folder = moved
+    path = str(tools(tmp_path / "bin", "docker"))
+    for command in COMMANDS:
+        result = asgi.run("make", command, check=False)
+        assert result.returncode != 0
+        said = result.stdout + result.stderr
+        assert f"The containers of {asgi.project} were made in {first}, where there is no clone" in said, said
+        assert "docker compose --profile '*' down and make up-asgi (the data stays)" in said
+    asgi.compose("--profile", "*", "down")
+    with socket.create_server((gateway, asgi.port)):
+        result = asgi.run("make", "up-asgi", check=False, PATH=path)
+        assert f"{asgi.project} is not up: its step 'nginx' failed" in result.stderr, result.stderr
+        assert "does not answer (make doctor)" in asgi.run("make", "ps", PATH=path).stdout
+    asgi.run("make", "up-asgi", PATH=path)
+    assert len(asgi.serving()) == 1
+    asgi.seconds_until_ready()
+    asgi.assert_no_post_is_lost()
