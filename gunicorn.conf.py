@@ -12,7 +12,7 @@ from django.conf import settings
 from gunicorn import glogging
 
 from kit import environment, logs
-from kit.serving import forks, succession, timeouts
+from kit.serving import forks, limits, succession, timeouts
 
 if os.environ.get(environment.STAND_INS_ALLOWED):
     sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
@@ -24,7 +24,8 @@ worker_class = settings.WORKER_CLASS
 workers = settings.WORKERS
 threads = settings.THREADS
 
-bind = f"{settings.BIND_ADDRESS}:{settings.PORT}"
+_address = f"[{settings.BIND_ADDRESS}]" if ":" in settings.BIND_ADDRESS else settings.BIND_ADDRESS
+bind = f"{_address}:{settings.PORT}"
 keepalive = timeouts.SERVER_KEEPALIVE
 timeout = timeouts.WORKER_TIMEOUT
 graceful_timeout = timeouts.GRACEFUL
@@ -33,8 +34,10 @@ forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
 # kit/serving/proxies.py reads the scheme, as in ASGI: Gunicorn refuses a list of them.
 secure_scheme_headers = {}
 
-# The same as Nginx takes; Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass.
-limit_request_line = 8190
+# Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass. Gunicorn counts the end of a header's line.
+limit_request_line = limits.REQUEST_LINE
+limit_request_field_size = limits.FIELD + 2
+limit_request_fields = limits.FIELDS
 
 # The project is loaded once and its memory shared by all workers.
 preload_app = True
@@ -119,9 +122,13 @@ def nworkers_changed(server, new_value, old_value):
 
 
 def child_exit(server, worker):
-    succession.count(server)
+    succession.count(server, gone=worker)
 
 
 def on_reload(server):
     # All workers of before are to go, whoever asks for one more.
     server._num_workers = server.cfg.workers
+
+
+def pre_request(worker, req):
+    limits.check(req)

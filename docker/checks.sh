@@ -39,8 +39,8 @@ check_checkout() {
     local file
     file=$(grep -lI $'\r' docker/* docker/hooks/* secrets/* 2>/dev/null | head -n 1)
     [ -z "$file" ] || { broken "$file has the line ends of Windows (CRLF)" 'The invisible character counts: a shell finds no such program, and a password is another one.' \
-        "sed -i 's/\\r\$//' $file"; return; }
-    if [[ $(uname -r) == *[Mm]icrosoft* && $(stat -f -c %T .) =~ ^(v9fs|drvfs|virtiofs|fuse.*)$ ]]; then
+        "perl -pi -e 's/\\r\$//' $file"; return; }
+    if [[ $(uname -r) == *[Mm]icrosoft* && $(findmnt -n -o FSTYPE -T .) =~ ^(v9fs|drvfs|virtiofs|fuse.*)$ ]]; then
         warn "This clone is on the disk of Windows, in $PWD" \
             'Files there are slow, and their permissions do not count: everyone can read secrets/, and a script may not run.' \
             "clone it inside WSL, such as to ~/${PWD##*/}, and copy .env and secrets/ there."
@@ -165,6 +165,7 @@ check_variables() {
     settings=$(find . -path '*/settings*' -name '*.py' ! -path './.*' ! -path './kit/*')
     # A host that has only the image has none.
     [ -z "$settings" ] || for name in $(docker/read_env --own); do
+        ! grep -q "\${\{0,1\}$name" .env || continue
         echo "$settings" | tr '\n' '\0' | xargs -0 grep -qwF -e "$name" docker-compose*.yml || unread="$unread $name"
     done
     if [ -n "$unread" ]; then

@@ -30,7 +30,7 @@ finish() {
 }
 
 # Bash 3.2, and the date of a Mac, know whole seconds only. Some languages write a comma.
-now() { local time=${EPOCHREALTIME:-$(date +%s)}; echo "${time/,/.}"; }
+now() { local at=${EPOCHREALTIME:-$(date +%s)}; echo "${at/,/.}"; }
 
 # Does Nginx serve the site by https? Not where a proxy in front does (ACME_DIRECTORY=off, no HTTPS_PORT).
 is_https() { case $(docker/read_env HTTPS_PORT SITE_URL | paste -s -d ' ' -) in ?*' https://'*) ;; *) return 1 ;; esac; }
@@ -127,13 +127,11 @@ nginx_accepts() {
             --entrypoint /serve_nginx "$nginx_image" test
 }
 
-# Does Nginx itself, whatever is behind it?
+# Does Nginx itself, whatever is behind it? One that cannot start runs for a moment, again and again.
 nginx_answers() {
-    for _ in 1 2 3; do
-        ! docker exec "$(of nginx running)" curl -fsS -o /dev/null --max-time 3 http://127.0.0.1:8081/ 2>/dev/null || return 0
-        sleep 1
-    done
-    return 1
+    # shellcheck disable=SC2046
+    healthy $(of nginx running) || docker exec "$(of nginx running)" curl -fsS -o /dev/null --max-time 10 --retry 3 \
+        --retry-connrefused http://127.0.0.1:8081/ 2>/dev/null
 }
 
 # serves SLOT: do visitors get it?

@@ -6,7 +6,7 @@ import asyncio
 import os
 
 # Seconds. A server that is not back by then is not about to be.
-WAIT = 10
+WAIT = 20
 # Which service waits behind which port; nginx/upstreams/ names these ports.
 SERVICES = {8001: "web", 8002: "live"}
 

@@ -26,5 +26,13 @@ if __name__ == "__main__":
         serve_and_reload()
     else:
         from gunicorn.app.wsgiapp import run
+        from gunicorn.errors import AppImportError
 
-        run(prog="gunicorn")
+        try:
+            run(prog="gunicorn")
+        except (AppImportError, ModuleNotFoundError) as error:
+            name = settings.APPLICATION_SETTING
+            value = getattr(settings, name)
+            if isinstance(error, ModuleNotFoundError) and not value.startswith(f"{error.name}."):
+                raise
+            raise SystemExit(f"{name}={value!r} is wrong: {str(error).rstrip('.')}.") from None

@@ -48,13 +48,17 @@ STREAM_BYTES = 256 * 1024
 # They do nothing on a thread without connections, or what closes_at_once looks after.
 OWN_RECEIVERS = {id(receiver) for receiver in (reset_queries, close_old_connections, close_caches, base.reset_urlconf)}
 
-DJANGOS = {name: method for name, method in vars(ASGIHandler).items() if is_own(method)}
+METHODS = vars(ASGIHandler)
+DJANGOS = {name: method for name, method in METHODS.items() if is_own(method)}
 CLOSES = [close for close in (HttpResponseBase.close, BaseCache.close) if is_own(close)]
 
 
 def is_djangos(*names):
     """Are these methods of ASGIHandler still Django's own?"""
-    return all(vars(ASGIHandler)[name] is DJANGOS.get(name) for name in names)
+    for name in names:  # noqa: SIM110  (each request asks, and a generator is slower)
+        if METHODS[name] is not DJANGOS.get(name):
+            return False
+    return True
 
 
 class Handler(ASGIHandler):

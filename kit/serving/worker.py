@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections import deque
+from http import HTTPStatus
 
 from django.conf import settings
 from gunicorn.arbiter import Arbiter
@@ -18,7 +19,7 @@ from websockets.server import ServerProtocol
 
 from kit import request_ids
 
-from . import asgi, proxies, timeouts
+from . import asgi, limits, proxies, timeouts
 from .succession import Successive
 
 # New objects, less those that are gone, after which the garbage collector looks for circles. Python's 2,000 come
@@ -32,12 +33,8 @@ class StoppingServer(Server):
         self.worker = worker
 
     async def on_tick(self, counter):
-        self.worker.tick(self.server_state.total_requests)
-        return await super().on_tick(counter)
-
-    def handle_exit(self, sig, frame):
-        self.worker.leave()
-        super().handle_exit(sig, frame)
+        leaves = self.worker.tick(self.server_state.total_requests)
+        return await super().on_tick(counter) or leaves
 
     async def shutdown(self, sockets=None):
         # No new connections: a page that is sent away is to come back to another process.
@@ -53,9 +50,64 @@ class StoppingServer(Server):
 
 class Http(HttpToolsProtocol):
     """Uvicorn's own, that lets go of clients that take nothing more of their answer. It would wait for ever, and a
-    stream of events never ends by itself."""
+    stream of events never ends by itself. And that has limits for what comes before the body; Uvicorn has none."""
 
     cutting_off = None
+    refused = HTTPStatus.BAD_REQUEST
+    # Bytes read since the parser last began a request or found some of a body: of a header, of what follows a body, or
+    # between its chunks.
+    fed = 0
+    url = b""
+
+    def data_received(self, data):
+        self.fed += len(data)
+        super().data_received(data)
+        if self.fed > limits.HEADER and not self.transport.is_closing():
+            long_line = len(self.url) > limits.REQUEST_LINE
+            self.refused = HTTPStatus.URI_TOO_LONG if long_line else HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self.send_400_response("")
+
+    def on_message_begin(self):
+        super().on_message_begin()
+        self.fed = 0
+
+    def on_headers_complete(self):
+        version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if (
+            version not in ("1.0", "1.1")
+            or hosts > 1
+            or (version == "1.1" and not hosts)
+            or (version == "1.0" and b"transfer-encoding" in names)
+        ):
+            raise ValueError
+        if refused := self.exceeded():
+            self.refused = refused
+            # In a callback of the parser, which then makes Uvicorn answer 400.
+            raise ValueError
+        super().on_headers_complete()
+
+    def exceeded(self):
+        if len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1") > limits.REQUEST_LINE:
+            return HTTPStatus.URI_TOO_LONG
+        lengths = [len(name) + len(value) + len(": ") for name, value in self.headers]
+        if len(lengths) > limits.FIELDS or max(lengths, default=0) > limits.FIELD:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        if len(self.url) + sum(lengths) + 2 * len(lengths) > limits.HEADER:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        return None
+
+    def on_body(self, body):
+        self.fed = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg):
+        body = self.refused.phrase
+        self.transport.write(
+            f"HTTP/1.1 {self.refused} {body}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+        )
+        self.transport.close()
 
     def pause_writing(self):
         super().pause_writing()

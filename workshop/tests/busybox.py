@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 # What a Mac has and BusyBox has not; and what it has not.
-ADDED = ("bash", "make", "git", "getconf")
+ADDED = ("bash", "make", "git", "getconf", "printenv")
 MISSING = ("flock", "timeout", "sha256sum", "tac", "nproc", "setsid", "docker")
 
 

@@ -95,12 +95,11 @@ async def application(scope, receive, send):
 """
 
 
-def settings_with(folder, mode, text):
+def settings_with(folder, mode, text, name="shop_application.application"):
     """Variables for a server whose `application` is what `text` makes of the project's."""
     (folder / "shop_application.py").write_text(BASES[mode] + text)
     (folder / "shop_settings.py").write_text(
-        "from workshop.probe.settings import *\n\n"
-        "WSGI_APPLICATION = ASGI_APPLICATION = 'shop_application.application'\n"
+        f"from workshop.probe.settings import *\n\nWSGI_APPLICATION = ASGI_APPLICATION = {name!r}\n"
     )
     return {"DJANGO_SETTINGS_MODULE": "shop_settings", "PYTHONPATH": f"{folder}:{ROOT}"}
 
@@ -146,27 +145,98 @@ def test_under_a_django_that_was_not_compared_its_own_handler_serves_and_a_line_
     assert "ops.W006" in server.log.read_text()
 
 
-@pytest.mark.parametrize(
-    ("mode", "text", "reason"),
-    [
-        ("asgi", BESIDE.replace("FAILS = False", "FAILS = True"), "The other one does not start."),
-        ("asgi", "import kit.serving.asgi\n\nkit.serving.asgi.start = None\n", "This worker can't start."),
-        ("asgi", "application = None\n", "Failed to find"),
-        ("wsgi", "application = None\n", "Failed to find"),
-        ("asgi", "raise RuntimeError('not today')\n", "not today"),
-        ("wsgi", "raise RuntimeError('not today')\n", "not today"),
-    ],
-    ids=["lifespan", "worker", "asgi-none", "wsgi-none", "asgi-raises", "wsgi-raises"],
-)
-def test_a_server_that_cannot_boot_ends_and_says_why(mode, text, reason, tmp_path):
-    result = subprocess.run(
+def end_of(folder, mode, text, name="shop_application.application", **variables):
+    """The end of a server whose `application` can't be served."""
+    return subprocess.run(
         [sys.executable, "-m", "kit.serving"],
         cwd=ROOT,
-        env={**os.environ, **settings_with(tmp_path, mode, text), "SERVER_MODE": mode, "PORT": str(free_port())},
+        env={
+            **os.environ,
+            **settings_with(folder, mode, text, name),
+            "SERVER_MODE": mode,
+            "PORT": str(free_port()),
+            **variables,
+        },
         capture_output=True,
         text=True,
         timeout=20,
         check=False,
     )
+
+
+# In each mode, and with one thread, which is another kind of worker.
+WORKERS = pytest.mark.parametrize(
+    ("mode", "threads"), [("wsgi", "4"), ("wsgi", "1"), ("asgi", "8")], ids=["wsgi", "wsgi-sync", "asgi"]
+)
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise RuntimeError('not today')\n", "not today"),
+        ("import not_installed\n", "No module named 'not_installed'"),
+        ("class Wrapper:\n    def __init__(self):\n        raise ValueError('no key')\nWrapper()\n", "no key"),
+    ],
+    ids=["raises", "imports", "wrapper"],
+)
+def test_an_application_that_fails_to_load_ends_the_server(mode, threads, text, reason, tmp_path):
+    result = end_of(tmp_path, mode, text, WEB_THREADS=threads)
     assert result.returncode != 0
     assert reason in result.stderr
+    assert "Booting worker" not in result.stderr
+
+
+@WORKERS
+def test_a_worker_that_fails_at_its_start_ends_the_server(mode, threads, tmp_path):
+    configuration = tmp_path / "failing.conf.py"
+    configuration.write_text(
+        f"from runpy import run_path\nglobals().update(run_path({str(ROOT / 'gunicorn.conf.py')!r}))\n"
+        "def post_fork(server, worker):\n    raise ValueError('no key')\n"
+    )
+    result = end_of(tmp_path, mode, "", WEB_THREADS=threads, GUNICORN_CMD_ARGS=f"--config {configuration}")
+    assert result.returncode != 0
+    assert "no key\n" in result.stderr
+    assert result.stderr.count("Booting worker") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BESIDE.replace("FAILS = False", "FAILS = True"), "The other one does not start."),
+        ("import kit.serving.asgi\n\nkit.serving.asgi.start = None\n", "This worker can't start."),
+    ],
+    ids=["lifespan", "worker"],
+)
+def test_what_fails_on_the_event_loop_before_it_serves_ends_the_server(text, reason, tmp_path):
+    result = end_of(tmp_path, "asgi", text)
+    assert result.returncode != 0
+    assert reason in result.stderr
+    assert result.stderr.count("Booting worker") == 1
+
+
+@pytest.mark.parametrize("mode", EMBEDDED_MODES)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("application = None\n", "Failed to find application object: 'application'."),
+        ("application = 7\n", "Application object must be callable."),
+        ("del application\n", "Failed to find attribute 'application' in 'shop_application'."),
+    ],
+    ids=["none", "no callable", "nothing"],
+)
+def test_an_application_that_is_none_is_one_sentence(mode, text, reason, tmp_path):
+    result = end_of(tmp_path, mode, text)
+    assert result.returncode != 0
+    setting = f"{mode.upper()}_APPLICATION='shop_application.application' is wrong: {reason}"
+    assert result.stderr.splitlines()[-1] == setting
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("mode", EMBEDDED_MODES)
+def test_a_setting_that_names_no_application_is_one_sentence(mode, tmp_path):
+    result = end_of(tmp_path, mode, "", name="shop.wsgi.application")
+    assert result.stderr.splitlines()[-1] == (
+        f"{mode.upper()}_APPLICATION='shop.wsgi.application' is wrong: No module named 'shop'."
+    )
+    assert "Traceback" not in result.stderr

@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -16,6 +17,8 @@ from workshop.tests.shells import SHELLS, Container
 SITE, OTHER = "www.example.test", "example.test"
 # What Nginx shows: what it would have taken up.
 SHOWN = 'cat "$FOLDER/certificates/site/fullchain.pem"'
+# Nginx answers; the rest is Python's own.
+PYTHON = f'case "$2" in *urlopen*) ;; *) exec {sys.executable} "$@" ;; esac'
 # Ends what never ends, at its second rest.
 SLEEP = 'echo "$1" >>"$FOLDER/slept"; [ "$(wc -l <"$FOLDER/slept")" -lt 2 ] || kill "$PPID"'
 REASON = "Some challenges have failed."
@@ -42,7 +45,7 @@ def issued(tmp_path_factory):
 def container(request, tmp_path, issued):
     container = Container(tmp_path / "container", request.param, "certificates")
     container.environment |= {"SITE_URL": f"https://{SITE},https://{OTHER}", "ACME_DIRECTORY": "https://acme/dir"}
-    for name, text in {"python3": "", "sleep": SLEEP, "timeout": SHOWN}.items():
+    for name, text in {"python3": PYTHON, "sleep": SLEEP, "timeout": SHOWN}.items():
         container.program(name, text)
     obtains(container, issued["good"])
     return container
@@ -151,14 +154,14 @@ def pair(folder, certificate="cert.pem", key="key.pem", between=""):
 def own(container, issued):
     """The container, where one of your own is installed."""
     container.environment["ACME_DIRECTORY"] = "off"
-    assert container.run("install", stdin=pair(issued["good"])).returncode == 0
+    put(container, "own-first", issued["good"])
     return container
 
 
 def test_your_own_certificate_is_installed_and_the_one_before_goes(own, issued):
     result = own.run("install", stdin=pair(issued["another"]))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-1] == "Nginx shows it."
+    assert result.stdout == "Nginx shows it. It is valid until Dec 31 23:59:59 2099 GMT.\n"
     assert there(own) == (issued["another"] / "cert.pem").read_text()
     (folder,) = {path.resolve() for path in folders(own)}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o640}
@@ -237,8 +240,8 @@ def test_one_that_nginx_does_not_show_is_taken_back(own, issued):
     result = own.run("install", stdin=pair(issued["another"]))
     assert result.returncode == 1
     assert result.stderr == (
-        "Not installed, and what was there stays: Nginx does not show it after 30 s. "
-        "docker compose logs --tail 5 nginx says why.\n"
+        "Not installed, and what was there stays: Nginx does not show it after 30 s: "
+        "docker compose logs nginx | grep 'not taken up' says why.\n"
     )
     assert there(own) == before
     assert len({path.resolve() for path in folders(own)}) == 1
@@ -276,7 +279,7 @@ def test_the_health_check_says_what_is_missing(container, issued, which, acme, m
 
 # Loads what OpenSSL can load and fits; reloads unless the test forbids it; serves until it is ended.
 NGINX = """
-refuse() { echo "nginx: [emerg] $*" >&2; exit 1; }
+refuse() { echo "2026/11/26 21:41:34 [emerg] $$#$$: $*" >&2; exit 1; }
 case "$*" in
     -t*)
         folder=$(sed -n 's|.*ssl_certificate \\(.*\\)/fullchain.pem;|\\1|p' "$FOLDER/tmp/loads.conf")
@@ -309,15 +312,20 @@ def nginx(request, tmp_path):
 def served(nginx):
     started = []
 
+    def end():
+        """What it has said."""
+        process = started.pop()
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.communicate(timeout=10)[1]
+
     def served():
         started.append(nginx.start())
         eventually((nginx.folder / "tmp/following").exists)
-        return nginx
+        return end
 
     yield served
-    for process in started:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
+    if started:
+        end()
 
 
 def eventually(condition):
@@ -358,15 +366,21 @@ def test_a_new_one_is_taken_up_and_outlasts_its_place(nginx, served, issued):
 
 def test_a_key_that_does_not_fit_leaves_the_one_before_and_is_named_once(nginx, served, issued):
     put(nginx, "first", issued["good"])
-    served()
+    end = served()
     put(nginx, "second", issued["another"], key=issued["good"])
     eventually((nginx.folder / "tmp/refused").exists)
+    following = nginx.folder / "tmp/following"
+    # Until it is tried a second time.
+    for _ in range(2):
+        os.utime(following, (0, 0))
+        eventually(lambda: following.stat().st_mtime)
     sentence = (nginx.folder / "tmp/refused").read_text()
     assert sentence == f"The certificate in {nginx.folder}/certificates/second is not taken up: key values mismatch\n"
     assert taken(nginx) == (issued["good"] / "cert.pem").read_text()
     put(nginx, "third", issued["another"])
     eventually(lambda: taken(nginx) == (issued["another"] / "cert.pem").read_text())
     eventually(lambda: not (nginx.folder / "tmp/refused").exists())
+    assert end().count("is not taken up") == 1
 
 
 @pytest.mark.parametrize("fault", ["no-key", "mismatch"])

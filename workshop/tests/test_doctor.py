@@ -259,7 +259,7 @@ def hook(name):
 def disk_of_windows(doctor):
     """In WSL."""
     doctor.program("uname", "echo 6.6.87.2-microsoft-standard-WSL2")
-    doctor.program("stat", "echo v9fs")
+    doctor.program("findmnt", "echo v9fs")
 
 
 WARNINGS = {
@@ -300,6 +300,11 @@ def test_a_warning_alone_is_no_failure(doctor, breakage, check, what):
     status, (first, *_) = doctor.findings()
     assert (status, first["status"], first["check"]) == (0, "warning", check)
     assert what in first["what"]
+
+
+def test_a_variable_that_another_one_is_made_of_is_read(doctor):
+    doctor.env_file |= {"DOMAIN": "example.com", "SITE_URL": "https://www.${DOMAIN},https://$DOMAIN"}
+    assert doctor.findings() == (0, [])
 
 
 def test_a_database_and_a_redis_elsewhere_have_passwords_of_their_own(doctor):

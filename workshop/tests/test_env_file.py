@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.environment import as_origin
+
 from .test_docker_scripts import DOCKER, needs_compose
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -256,3 +258,23 @@ def test_what_is_set_in_the_same_call_decides_about_the_ports(project):
     assert (result.returncode, result.stderr) == (0, "")
     assert set(arguments) | {"HTTPS_PORT="} <= set((project / ".env").read_text().splitlines())
     assert "so .env now says" not in result.stdout
+
+
+# --- Ports of one address ---
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "site"),
+    [
+        ("8080", None, "http://localhost:8080"),
+        ("127.0.0.1:8080", "127.0.0.1", "http://127.0.0.1:8080"),
+        ("[::1]:8080", "::1", "http://[::1]:8080"),
+    ],
+)
+def test_a_port_with_an_address_is_published_there_and_the_site_is_found_there(project, value, host, site):
+    (project / ".env").write_text(f"SERVER_MODE=wsgi\nHTTP_PORT={value}\nHTTPS_PORT={value.replace('80', '84')}\n")
+    config = json.loads(run(project, DOCKER, "compose", "config", "--format", "json").stdout)
+    ports = config["services"]["nginx"]["ports"]
+    expected = [(host, "8080", "tcp"), (host, "8484", "tcp"), (host, "8484", "udp")]
+    assert [(port.get("host_ip"), port["published"], port["protocol"]) for port in ports] == expected
+    assert as_origin(config["services"]["nginx-files"]["environment"]["SITE_URL"]) == site

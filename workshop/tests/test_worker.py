@@ -155,7 +155,8 @@ async def test_a_websocket_that_sends_too_many_frames_is_closed_within_one_read(
         received = await everything(connection)
         await until(lambda: not server.server_state.connections)
     assert received.endswith(CLOSED_1008)
-    assert received.count(b"\x8a\x00") <= 400
+    # Each 25 ms allow one more.
+    assert received.count(b"\x8a\x00") < 600
     assert [each["type"] for each in told[:-1]] == ["websocket.receive"] * (20 if flood[0] == 0x81 else 0)
     assert told[-1]["code"] == 1008
 

@@ -50,10 +50,11 @@ class Backups(Machine):
     def databases(self) -> set[str]:
         return set(self.sql("SELECT datname FROM pg_database WHERE NOT datistemplate", "postgres").split())
 
-    def fill(self, rows: int = ROWS) -> None:
+    def fill(self, rows: int = ROWS, database: str = "wisheasy") -> None:
         self.sql(
             "DROP TABLE IF EXISTS sample; CREATE TABLE sample (id int PRIMARY KEY, text text);"
-            f"INSERT INTO sample SELECT n, 'sample ' || n FROM generate_series(1, {rows}) n"
+            f"INSERT INTO sample SELECT n, 'sample ' || n FROM generate_series(1, {rows}) n",
+            database,
         )
 
     def rows(self, database: str = "wisheasy") -> int:
@@ -301,7 +302,8 @@ CREATE SUBSCRIPTION news CONNECTION 'password=of-the-reporter' PUBLICATION news
 @pytest.fixture
 def with_rights(stack):
     """The name of a backup with them, on a server that has the role reporter no more."""
-    stack.sql("CREATE DATABASE rights TEMPLATE wisheasy", "postgres")
+    stack.sql("CREATE DATABASE rights", "postgres")
+    stack.fill(database="rights")
     stack.sql(RIGHTS, "rights")
     name = stack.compose("run", "--rm", "--no-deps", "-T", "backup", "now", "rights").stdout.split()[0]
     stack.sql("DROP SUBSCRIPTION news", "rights")
@@ -354,6 +356,26 @@ def test_a_role_that_may_less_restores_what_it_can_and_what_the_data_need_is_sai
         assert f"Not restored: CREATE {refused}" in said
     assert "of-the-reporter" not in said
     assert "What belonged to wisheasy belongs to plain." in said
+
+
+def test_rights_and_settings_of_the_database_itself_stay_as_they_are(stack):
+    stack.sql(
+        "REVOKE CONNECT ON DATABASE wisheasy FROM PUBLIC; ALTER DATABASE wisheasy CONNECTION LIMIT 99;"
+        "ALTER DATABASE wisheasy SET search_path TO public, pg_temp; ALTER DATABASE wisheasy SET my.own TO 'it''s a=b';"
+        "ALTER ROLE wisheasy IN DATABASE wisheasy SET work_mem TO '9MB'"
+    )
+    about = (
+        "SELECT array(SELECT a::text FROM unnest(datacl) a ORDER BY 1), datconnlimit,"
+        " array(SELECT setconfig::text FROM pg_db_role_setting WHERE setdatabase = oid ORDER BY setrole)"
+        " FROM pg_database WHERE datname = current_database()"
+    )
+    before = stack.sql(about)
+    assert "99" in before
+    said = stack.restore(stack.backup()).stdout
+    assert "Not restored" not in said
+    assert stack.sql(about) == before
+    stack.sql("ALTER DATABASE wisheasy RESET ALL; ALTER DATABASE wisheasy CONNECTION LIMIT -1")
+    stack.sql("ALTER ROLE wisheasy IN DATABASE wisheasy RESET ALL; GRANT CONNECT ON DATABASE wisheasy TO PUBLIC")
 
 
 def test_what_explains_a_failure_is_the_error_and_not_a_warning_before_it(service):

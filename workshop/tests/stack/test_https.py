@@ -193,6 +193,13 @@ def test_strangers_are_turned_away(secure):
         assert client.get("/", headers={"Host": "evil.example"}).status_code == 421
 
 
+def test_http_on_the_port_of_https_is_answered_with_a_page(secure):
+    for host in (SITE, "evil.example"):
+        answer = httpx.get(f"http://127.0.0.1:{secure.tls_port}/", headers={"Host": host})
+        assert (answer.status_code, "<h1>This request is not accepted</h1>" in answer.text) == (400, True)
+        assert answer.headers.keys() >= {"x-request-id", "x-content-type-options", "content-security-policy"}
+
+
 def test_a_member_signs_in_posts_and_follows_by_https(secure):
     secure.wait_for_certificate()
     with secure.client() as client:
@@ -335,7 +342,7 @@ def test_a_certificate_of_ones_own_is_installed_with_one_command(secure, tmp_pat
         wrong = secure.compose(*install, stdin=certificate, check=False)
         assert (wrong.returncode, "there is no key in it" in wrong.stderr) == (1, True)
         assert secure.handshake()[0]["serialNumber"] == before
-        assert secure.compose(*install, stdin=certificate + key).stdout.splitlines()[-1] == "Nginx shows it."
+        assert secure.compose(*install, stdin=certificate + key).stdout.startswith("Nginx shows it.")
         assert secure.handshake(root=(folder / "ca.pem").read_text())[0]["serialNumber"] != before
         secure.compose("exec", "-T", "certificates", "certificates", "health")
     finally:
@@ -362,6 +369,10 @@ def test_behind_a_proxy_that_holds_the_certificate_its_word_counts(behind_a_prox
     assert page.status_code == 200
     assert page.headers["Strict-Transport-Security"]
     assert behind_a_proxy.http("/", headers={"X-Forwarded-Proto": "http"}).status_code == 308
+    # Of more than one proxy: the first has seen the visitor.
+    for lines in (["https,http"], ["https, http"], ["https", "http"]):
+        claims = [("Host", SITE), *(("X-Forwarded-Proto", line) for line in lines)]
+        assert httpx.get(f"http://127.0.0.1:{behind_a_proxy.port}/", headers=claims).status_code == 200
     eventually(lambda: '"client":"203.0.113.7"' in behind_a_proxy.compose("logs", "--tail", "20", "nginx").stdout)
 
 

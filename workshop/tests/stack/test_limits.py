@@ -202,6 +202,7 @@ def test_what_is_too_long_or_too_large_is_answered_with_a_page(limited):
         for status, answer in [
             (414, client.get(f"/{'x' * 9000}")),
             (431, client.get("/", headers={"Cookie": "x" * 9000})),
+            (431, client.get("/", headers={f"X-{number}": "x" for number in range(100)})),
         ]:
             assert answer.status_code == status
             assert_is_our_page(answer, "are too long</h1>", "너무 깁니다</h2>")
@@ -245,7 +246,7 @@ def test_visitors_come_by_ipv6_too(stack, limited):
     stack.run("docker", "network", "create", "--ipv6", network)
     try:
         stack.run("docker", "network", "connect", network, limited.name)
-        address = '{{(index .NetworkSettings.Networks "%s").GlobalIPv6Address}}' % network
+        address = f'{{{{(index .NetworkSettings.Networks "{network}").GlobalIPv6Address}}}}'
         address = stack.run("docker", "inspect", "--format", address, limited.name).stdout.strip()
         assert httpx.get(f"http://[{address}]:8080/", headers={"Host": "localhost"}, timeout=30).status_code == 200
     finally:
