@@ -33,10 +33,13 @@ class StaticFiles:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         if response.file is not None:
+            left = asyncio.create_task(_left(receive))
             try:
-                while chunk := await asyncio.to_thread(response.file.read, CHUNK):
+                # A browser that looks into a film asks for it and leaves, again and again.
+                while not left.done() and (chunk := await asyncio.to_thread(response.file.read, CHUNK)):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             finally:
+                left.cancel()
                 response.file.close()
         await send({"type": "http.response.body", "body": b""})
 
@@ -44,3 +47,8 @@ class StaticFiles:
         if self.whitenoise.autorefresh:
             return self.whitenoise.find_file(path)
         return self.whitenoise.files.get(path)
+
+
+async def _left(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -80,10 +80,10 @@ class Http(HttpToolsProtocol):
             or (version == "1.1" and not hosts)
             or (version == "1.0" and b"transfer-encoding" in names)
         ):
+            # The parser calls this, and for any exception Uvicorn calls send_400_response.
             raise ValueError
         if refused := self.exceeded():
             self.refused = refused
-            # In a callback of the parser, which then makes Uvicorn answer 400.
             raise ValueError
         super().on_headers_complete()
 
@@ -209,7 +209,7 @@ class WebSocket(WebSocketsSansIOProtocol):
         self.cut_off_later()
 
     def cut_off_later(self):
-        self.cutting_off = self.loop.call_later(timeouts.LIVE_CLOSE, self.transport.abort)
+        self.cutting_off = self.cutting_off or self.loop.call_later(timeouts.LIVE_CLOSE, self.transport.abort)
 
     def connection_lost(self, exc):
         if self.cutting_off:
@@ -227,6 +227,7 @@ class Worker(Successive, UvicornWorker):
         # An application that does not know it is served all the same.
         "lifespan": "auto",
         "server_header": False,
+        # How many requests a worker serves is Successive's.
         "limit_max_requests": None,
         "http": Http,
         "ws_max_size": settings.WEBSOCKET_SIZE,

@@ -34,6 +34,14 @@ def test_a_service_runs_unprivileged_on_a_read_only_root_without_capabilities(na
     assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
 
 
+@pytest.mark.parametrize("name", ["nginx", "certificates", "offsite", *SERVERS, *ONCE])
+def test_what_is_asked_within_the_stack_takes_no_proxy_of_dockers_client(name):
+    for variable in ("NO_PROXY", "no_proxy"):
+        hosts = SERVICES[name]["environment"][variable].split(",")
+        assert hosts[-1] == "${NO_PROXY:-}"
+        assert {"localhost", "127.0.0.1", "::1", "nginx", "postgres", "redis", *SERVERS} <= set(hosts)
+
+
 def mounts(name):
     """Source, target and whether it is read-only, of each volume of a service."""
     for volume in SERVICES[name].get("volumes", []):

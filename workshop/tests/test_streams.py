@@ -1,6 +1,7 @@
 """What streams, through real servers: HEAD is answered with headers alone and at once, and nobody holds a large file in
 memory or a stream without a client."""
 
+import asyncio
 import http.client
 import os
 import subprocess
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from kit.serving import static
 from workshop.tests.servers import ROOT, serve
 
 SAME = {"content-type", "content-length", "content-disposition", "cache-control", "vary", "etag", "last-modified"}
@@ -257,6 +259,29 @@ def most_memory(server):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="there is no /proc here")
+async def test_a_static_file_is_read_no_further_when_its_client_leaves(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(static, "CHUNK", 10)
+    (tmp_path / "film").write_bytes(b"x" * 10_000)
+    settings.STATIC_ROOT, settings.WHITENOISE_AUTOREFRESH, settings.WHITENOISE_USE_FINDERS = tmp_path, False, False
+    sent, gone = [], asyncio.Event()
+    incoming = [{"type": "http.request"}]
+
+    async def receive():
+        if not incoming:
+            await gone.wait()
+        return incoming.pop() if incoming else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+        if len(sent) == 5:
+            gone.set()
+
+    scope = {"type": "http", "method": "GET", "path": f"{settings.STATIC_URL}film", "headers": []}
+    await static.StaticFiles(None)(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert len(sent) < 10
+
+
 @each("file", but=["stock"])
 def test_a_large_file_takes_no_memory(streams, name):
     httpx.get(f"{streams.url}/stream/nothing")

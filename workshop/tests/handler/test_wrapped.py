@@ -123,17 +123,20 @@ async def test_what_is_put_around_the_rest_of_django_is_called_as_often(threads,
     assert counts[0]
 
 
-def test_what_is_put_around_get_asgi_application_serves(monkeypatch):
-    made = []
+async def test_what_is_put_around_get_asgi_application_serves(monkeypatch):
+    called = []
 
     def wrapped(get=asgi.get_asgi_application):
-        made.append(get())
-        return made[0]
+        assert type(get()) is Handler
+
+        async def around(scope, receive, send):
+            called.append(scope["path"])
+
+        return around
 
     monkeypatch.setattr(asgi, "get_asgi_application", wrapped)
-    application = get_asgi_application()
-    assert application.application_mapping["http"].application is made[0]
-    assert type(made[0]) is Handler
+    await get_asgi_application()(scope_of("/anything"), None, None)
+    assert called == ["/anything"]
     assert asgi.ASGIHandler is ASGIHandler
 
 

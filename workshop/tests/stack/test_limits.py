@@ -224,6 +224,7 @@ def test_who_holds_back_the_ends_of_many_bodies_takes_no_room_from_others(limite
         wires = [stack.enter_context(Wire(limited.port)) for _ in range(70)]
         for wire in wires:
             wire.send(f"{head}\r\n".encode() + b"x" * 999_999)
+        assert wires[-1].answer().status == 429
         # Without a token: 403, by Django, which has got it.
         assert [other.post("/probe/upload", content=b"x" * 1_000_000).status_code for _ in range(3)] == [403] * 3
         refused = same.post("/probe/upload", content=b"x" * 1_000_000)
