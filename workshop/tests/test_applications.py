@@ -80,10 +80,13 @@ async def application(scope, receive, send):
 """
 # Which handler serves, and how long connections are kept.
 HANDLER = """
+import gc
+
 from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
 
 project = application
-handler = project.application_mapping["http"].application
+handler = next(each for each in gc.get_objects() if isinstance(each, ASGIHandler))
 
 
 async def application(scope, receive, send):
