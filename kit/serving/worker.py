@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server
@@ -58,6 +59,7 @@ class Http(HttpToolsProtocol):
     # between its chunks.
     fed = 0
     url = b""
+    stopping = False
 
     def data_received(self, data):
         self.fed += len(data)
@@ -86,6 +88,26 @@ class Http(HttpToolsProtocol):
             self.refused = refused
             raise ValueError
         super().on_headers_complete()
+        if self.stopping and self.cycle:
+            self.cycle.keep_alive = False
+
+    def handle_websocket_upgrade(self):
+        if self.stopping:
+            self.transport.close()
+        else:
+            super().handle_websocket_upgrade()
+
+    def shutdown(self):
+        # A request may be on its way, and would be lost: as Gunicorn's threads do, answer it and close then.
+        self.stopping = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(STOP_KEEPALIVE_LINGER, self.end)
+        else:
+            super().shutdown()
+
+    def end(self):
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def exceeded(self):
         if len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1") > limits.REQUEST_LINE:

@@ -11,7 +11,7 @@ import pytest
 
 from workshop.tests.servers import EMBEDDED_MODES, ROOT, serve
 
-SLOW, LONGEST = 4, 2
+SLOW, LONGEST = 3, 2
 each_mode = pytest.mark.parametrize("mode", EMBEDDED_MODES)
 
 
@@ -51,8 +51,7 @@ def slowest_page_until(server, condition):
     return max(took)
 
 
-@each_mode
-@pytest.mark.parametrize("count", [1, 2], ids=["one worker", "two workers"])
+@pytest.mark.parametrize(("mode", "count"), [("wsgi", 1), ("asgi", 1), ("asgi", 2)], ids=["wsgi", "asgi", "asgi-two"])
 def test_nobody_waits_while_workers_are_replaced(mode, count, tmp_path):
     with recycling(mode, tmp_path, count) as server, ThreadPoolExecutor() as pool:
         until(server, lambda: len(workers(server)) == count)
@@ -63,6 +62,22 @@ def test_nobody_waits_while_workers_are_replaced(mode, count, tmp_path):
         until(server, lambda: len(workers(server)) == count)
         log = server.log.read_text()
     assert "Traceback" not in log
+
+
+@each_mode
+def test_no_request_on_a_kept_connection_is_lost(mode, tmp_path):
+    with recycling(mode, tmp_path, after=100) as server, ThreadPoolExecutor() as pool:
+        seen = set()
+
+        def ask():
+            with httpx.Client(timeout=60) as client:
+                while len(seen) < 8:
+                    client.get(f"{server.url}/healthz/live").raise_for_status()
+
+        asking = [pool.submit(ask) for _ in range(4)]
+        until(server, lambda: len(seen) >= 8, lambda: seen.update(workers(server)))
+        for each in asking:
+            each.result()
 
 
 @each_mode
