@@ -168,6 +168,8 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stopped_stack(checkout):
     stack = Stack(checkout)
+    # What a run that was killed has left.
+    stack.remove()
     yield stack
     stack.open.close()
     stack.remove()
