@@ -125,8 +125,8 @@ STREAMING = {
         "together, and memory holds the whole answer."
     ),
     ASGI_SYNC: _(
-        "ASGI can’t pass on a sync iterator: Django collects all of it on a thread first. The first piece and the last "
-        "come together, and memory holds the whole answer."
+        "Each piece is made on a thread and leaves as soon as it is made; this stream sleeps there between two. "
+        "Django’s own handler would collect all of it first, in memory."
     ),
     ASGI_ASYNC: _(
         "Each piece leaves as soon as it is made. Between two pieces the request holds no thread, and memory never has "
