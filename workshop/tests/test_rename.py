@@ -167,7 +167,7 @@ def test_it_is_within_its_budget(renamed):
     lines = {path: len((renamed() / path).read_text(errors="replace").splitlines()) for path in kept}
     owners = [path for path in kept if not path.startswith(("kit/", "nginx/", "docker/", "deploy/"))]
     assert len(kept) <= 220
-    assert sum(lines.values()) <= 14_600
+    assert sum(lines.values()) <= 16_000
     assert len(owners) <= 90
     assert sum(lines[path] for path in owners) <= 5_500
 
