@@ -573,7 +573,7 @@ def keys(stack):
 def test_expired_sessions_are_removed_on_schedule_before_the_backup(stack, sessions, numbers):
     folder = "mkdir -p /tmp/none; rm -f /tmp/none/*;"
     said = stack.shell(folder + SCHEDULE, check=False, BACKUP_FOLDER="/tmp/none", **numbers)
-    assert "20001 expired sessions are removed.\n" in said.stdout
+    assert "Expired sessions removed: 20001.\n" in said.stdout
     assert said.stderr == ""
     assert keys(stack) == ["lasts"]
     if not numbers:
@@ -592,7 +592,7 @@ def test_a_session_that_a_server_holds_and_a_table_that_is_locked_keep_nobody_wa
         return lambda: stack.sql(f"SELECT pg_terminate_backend(pid) {holds}")
 
     release = hold("UPDATE django_session SET session_data = 'x' WHERE session_key = 'ended7'")
-    assert stack.shell("backup sessions").stdout == "20000 expired sessions are removed.\n"
+    assert stack.shell("backup sessions").stdout == "Expired sessions removed: 20000.\n"
     release()
     assert keys(stack) == ["ended7", "lasts"]
     release = hold("LOCK TABLE django_session")
@@ -600,7 +600,7 @@ def test_a_session_that_a_server_holds_and_a_table_that_is_locked_keep_nobody_wa
         "Expired sessions were not removed: canceling statement due to lock timeout"
     )
     release()
-    assert stack.shell("backup sessions").stdout == "1 expired sessions are removed.\n"
+    assert stack.shell("backup sessions").stdout == "Expired sessions removed: 1.\n"
 
 
 def test_without_a_table_of_sessions_nothing_is_said(stack):

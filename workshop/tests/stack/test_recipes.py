@@ -141,7 +141,7 @@ def test_a_managed_database_is_migrated_backed_up_and_restored_by_a_plain_role(m
     database.sql("SET ROLE wisheasy", "CREATE TABLE mark AS SELECT 'before' AS text", database="wisheasy")
     database.sql("INSERT INTO django_session VALUES ('ended', '', now() - interval '1 s')", database="wisheasy")
     removed = managed.compose("--progress", "quiet", "run", "--rm", "--no-deps", "-T", "backup", "sessions").stdout
-    assert removed == "1 expired sessions are removed.\n"
+    assert removed == "Expired sessions removed: 1.\n"
     backup = managed.run("make", "backup").stdout.split()[0]
     database.sql("UPDATE mark SET text = 'after'", database="wisheasy")
     assert "DROP DATABASE" in managed.run("make", "restore", f"FILE={backup}", CONFIRM="wisheasy").stdout
