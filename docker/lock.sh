@@ -7,7 +7,8 @@
 
 locks=var/release
 
-highest_lock() { find "$locks" -name '[0-9]*' | sed 's|.*/||' | sort -n | tail -n 1; }
+# By names alone: find complains of what another process removes meanwhile.
+highest_lock() { (cd "$locks" && printf '%s\n' 0 [0-9]*) | grep -v '\[' | sort -n | tail -n 1; }
 
 # Does a process have that pipe open?
 is_held() {
@@ -24,7 +25,7 @@ is_held() {
 
 # take_lock COMMAND: the pipe is open as 9 until `leave`, or until this process and all that it has started have ended.
 take_lock() {
-    local last holder began=$SECONDS mine=$locks/new.$$
+    local last before holder began=$SECONDS mine=$locks/new.$$
     mkdir -p "$locks"
     rm -f "$mine"
     lock=
@@ -39,9 +40,8 @@ take_lock() {
     while [ -z "$lock" ]; do
         last=$(highest_lock)
         # Of several that get past this at once, one makes the link, and a number that is no longer the highest does not count.
-        if ! is_held "${last:-0}" && ln "$mine" "$locks/$((${last:-0} + 1))" 2>/dev/null &&
-            [ "$(highest_lock)" -eq $((${last:-0} + 1)) ]; then
-            lock=$locks/$((${last:-0} + 1))
+        if ! is_held "$last" && ln "$mine" "$locks/$((last + 1))" 2>/dev/null && [ "$(highest_lock)" -eq $((last + 1)) ]; then
+            lock=$locks/$((last + 1))
             break
         fi
         holder=$(cat "$locks/holder" 2>/dev/null || echo unknown)
@@ -51,7 +51,7 @@ take_lock() {
             stop "Not now: process $holder is at it. Wait until it is done."
         fi
     done
-    find "$locks" -name '[0-9]*' ! -name "${lock##*/}" -exec rm -f {} +
+    for before in "$locks"/[0-9]*; do [ "$before" = "$lock" ] || rm -f "$before"; done
     rm -f "$mine"
     trap leave EXIT
     echo "$$ (make $1, by $(id -un) since $(date '+%F %T'))" >"$locks/holder"

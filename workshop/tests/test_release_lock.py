@@ -28,7 +28,8 @@ class Folder:
     def start(self, then: str, name: str = "release") -> subprocess.Popen:
         """A process that takes the lock, says so, and goes on with these lines."""
         return subprocess.Popen(
-            ["bash", "-euc", TAKE + then, "bash", name], cwd=self.path, env=self.environment, text=True,
+            ["bash", "-euo", "pipefail", "-c", TAKE + then, "bash", name],
+            cwd=self.path, env=self.environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
