@@ -179,7 +179,7 @@ def test_the_form_of_our_own_page_has_its_effect(stack, victim, attacker, name):
 
 
 # They change nothing, or exist for tests that have no page.
-OPEN = {"live:ws", "live:events", "live:changes", "note", "probe:step"}
+OPEN = {"live:ws", "live:events", "live:changes", "note", "probe:die", "probe:step"}
 # The name and the path of each address, with 1 in the place of what is variable; without those of the admin.
 ADDRESSES = """
 import json, re
