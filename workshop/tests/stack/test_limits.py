@@ -86,10 +86,11 @@ def until_refused(ask, most, at_once=8):
     with ThreadPoolExecutor(at_once) as pool:
         answered = 0
         for _ in range(0, most, at_once):
-            for answer in pool.map(lambda _: ask(), range(at_once)):
-                if answer.status_code == 429:
-                    return answer, answered
-                answered += 1
+            answers = list(pool.map(lambda _: ask(), range(at_once)))
+            refused = [answer for answer in answers if answer.status_code == 429]
+            answered += len(answers) - len(refused)
+            if refused:
+                return refused[0], answered
     raise AssertionError(f"{answered} were answered")
 
 
@@ -154,8 +155,10 @@ def test_all_addresses_of_an_ipv6_network_are_one_client(limited):
 @one_mode
 def test_who_asks_too_often_for_live_changes_is_told_so_in_json(tight):
     with visitor(tight, "192.0.2.6") as client:
-        answer, _ = until_refused(lambda: client.get("/live/nothing/changes"), most=400)
-        assert answer.headers["Content-Type"].startswith("application/json")
+        # Often: some have too many connections as well, and are refused once more on their way to the JSON.
+        for _ in range(50):
+            answer, _ = until_refused(lambda: client.get("/live/nothing/changes"), most=400)
+            assert answer.headers["Content-Type"].startswith("application/json")
         assert answer.headers["Retry-After"] == "5"
         assert answer.json()["error"] == "too many requests"
         assert client.get("/").status_code == 200
