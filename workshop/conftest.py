@@ -42,6 +42,12 @@ def browser():
         browser.close()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    # In a process of its own pytest-django would read the settings before conftest.py says what they read.
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 def pytest_runtest_setup(item):
     started.clear()
 

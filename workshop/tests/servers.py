@@ -1,5 +1,6 @@
 """Real servers for the tests: the production configuration on a free port, with an SQLite file of its own."""
 
+import fcntl
 import os
 import re
 import secrets
@@ -120,15 +121,13 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-# Each has all applications of those before it.
-SETTINGS = ("wisheasy.settings", "workshop.lab.settings", "workshop.probe.settings")
+# The same in all processes of one run, and in a pytest that a test starts.
+RUN = os.environ.setdefault("PYTEST_XDIST_TESTRUNUID", secrets.token_hex(16))
 _migrated: dict[str, Path] = {}
 
 
-def _prepare_quickly(folder: Path, environment: dict[str, str]) -> None:
-    """Migrate a database and collect static files once in all, and copy that database."""
-    if not _migrated:
-        _manage(ROOT, {**environment, "DJANGO_SETTINGS_MODULE": SETTINGS[-1]}, "collectstatic", "--noinput")
+def _migrate_once(folder: Path, environment: dict[str, str]) -> None:
+    """Migrate one database for each settings, and copy it."""
     settings = environment["DJANGO_SETTINGS_MODULE"]
     if settings not in _migrated:
         _manage(ROOT, environment, "migrate")
@@ -136,6 +135,19 @@ def _prepare_quickly(folder: Path, environment: dict[str, str]) -> None:
         shutil.copy(folder / "db.sqlite3", _migrated[settings])
     else:
         shutil.copy(_migrated[settings], folder / "db.sqlite3")
+
+
+def _collect_once(environment: dict[str, str]) -> None:
+    """Collect the static files of all applications once in a run: a server that starts in another process while they
+    are replaced would miss some."""
+    with (ROOT / "var/collected").open("a+") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        mark.seek(0)
+        if mark.read() != RUN:
+            settings = "workshop.probe.settings"
+            _manage(ROOT, {**environment, "DJANGO_SETTINGS_MODULE": settings}, "collectstatic", "--noinput")
+            mark.truncate(0)
+            mark.write(RUN)
 
 
 def _manage(root: Path, environment: dict[str, str], *command: str) -> None:
@@ -155,15 +167,13 @@ def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **va
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         **variables,
     }
-    if (
-        prepare
-        and root == ROOT
-        and environment["DJANGO_SETTINGS_MODULE"] in SETTINGS
-        and "DATABASE_URL" not in variables
-    ):
-        _prepare_quickly(folder, environment)
+    if prepare and root == ROOT and not {"DATABASE_URL", "PYTHONPATH"} & set(variables):
+        _migrate_once(folder, environment)
     elif prepare:
         _manage(root, environment, "migrate")
+    if prepare and root == ROOT:
+        _collect_once(environment)
+    elif prepare:
         _manage(root, environment, "collectstatic", "--noinput")
     log = folder / "server.log"
     with log.open("w") as output:

@@ -51,7 +51,8 @@ def test_all_middleware_is_passed(lab, kind):
 def test_a_view_says_how_long_it_took(lab, kind):
     response = get(lab, f"upstream/{kind}?seconds=0.2")
     took = re.fullmatch(r"view;dur=([\d.]+)", response.headers["Server-Timing"])
-    assert 200 <= float(took[1]) < 1000
+    # A timer may be a little early.
+    assert 199 <= float(took[1]) < 1000
 
 
 def test_an_async_view_under_asgi_runs_on_the_event_loop(lab):
