@@ -20,6 +20,10 @@ run-asgi: ## Serve with Gunicorn and a Uvicorn worker (ASGI) on PORT (8000)
 dev: ## The same with DEBUG, in SERVER_MODE (asgi); edited files are reloaded
 	@DEBUG=1 bin/serve $${SERVER_MODE:-asgi}
 
+worker: ## Do jobs beside a server that was started with WORKER_PROCESSES=0
+	@sh bin/prepare
+	@$(PYTHON) manage.py ox_worker --concurrency $${WORKER_THREADS:-4}
+
 app: ## Add an application, live and private to each member: make app NAME=orders (PUBLIC=1: for everyone)
 	@bin/venv requirements-dev.txt
 	@$(PYTHON) -m kit.add_app "$(call given,NAME)" "$(call given,PUBLIC)"
@@ -118,7 +122,7 @@ update: ## Take over what the template has changed in its files since this clone
 	@bin/venv
 	@$(PYTHON) bin/update
 
-.PHONY: help run-wsgi run-asgi dev app test lint format e2e check up-wsgi up-asgi up-hybrid dev-docker ps logs doctor shell manage down release rollback publish deploy backup backups restore psql redis-cli lock upgrade outdated update
+.PHONY: help run-wsgi run-asgi dev worker app test lint format e2e check up-wsgi up-asgi up-hybrid dev-docker ps logs doctor shell manage down release rollback publish deploy backup backups restore psql redis-cli lock upgrade outdated update
 
 # Targets of your own, in a file beside this one that ends in .mk: `make update` leaves it alone.
 -include *.mk

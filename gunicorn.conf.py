@@ -100,6 +100,17 @@ def on_starting(server):
 
 def post_worker_init(worker):
     forks.worker_started.send_robust(sender=type(worker), worker=worker)
+    if settings.JOBS_HERE:
+        from kit import jobs
+
+        jobs.start()
+
+
+def worker_exit(server, worker):
+    if settings.JOBS_HERE:
+        from kit import jobs
+
+        jobs.stop()
 
 
 def pre_fork(server, worker):

@@ -73,6 +73,8 @@ _redis = "an address such as redis://host:6379/0"
 REDIS_URL = env.read("str", "REDIS_URL", _redis, None, validate=is_redis, secret=True)
 WEB_CONCURRENCY = _number("WEB_CONCURRENCY", "a whole number of 1 or more", None)
 WEB_THREADS = _number("WEB_THREADS", "a whole number of 1 or more", None)
+WORKER_PROCESSES = _number("WORKER_PROCESSES", "a whole number, or 0 for none", 1, least=0)
+WORKER_THREADS = _number("WORKER_THREADS", "a whole number of 1 or more", 4)
 STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False) or bool(not_compared())
 
 # --- Mode ---
@@ -89,7 +91,12 @@ THREADS = _server.threads
 # What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL. In the stack twice
 # as many: during a release two versions run beside each other.
 PROCESSES = sum(_workers.values())
-DATABASE_CONNECTIONS = sum(count * server.threads for server, count in _workers.items()) * (2 if SLOT else 1)
+_connections = sum(count * server.threads for server, count in _workers.items())
+# Jobs: the containers `worker` of the stack do them, and without it each server process. A connection for each thread,
+# one to look for work and one to say that it goes on.
+JOBS_HERE = bool(WORKER_PROCESSES) and not SLOT
+_connections += (PROCESSES if JOBS_HERE else WORKER_PROCESSES) * (WORKER_THREADS + 2)
+DATABASE_CONNECTIONS = _connections * (2 if SLOT else 1)
 # The services of the stack that serve this mode.
 SERVICES = ["web"] if _mode.pages == _mode.live else ["web", "live"]
 # What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
@@ -206,6 +213,27 @@ def WHITENOISE_ADD_HEADERS_FUNCTION(headers, path, url):
         headers[name] = value
 
 
+# --- Jobs ---
+
+# What runs when, a line for each: SCHEDULES["nightly"] = {"task": "apps.shop.tasks.nightly", "cron": "0 3 * * *"}.
+SCHEDULES = {"prune_jobs": {"task": "kit.jobs.prune", "cron": "17 4 * * *"}}
+TASKS = {
+    "default": {
+        "BACKEND": "django_ox.backend.OxBackend",
+        # No name: any queue.
+        "QUEUES": [],
+        "OPTIONS": {
+            # Seconds of silence after which another worker does again what one that was killed had begun.
+            "LOCK_TIMEOUT": 30,
+            # Tried again after 5, 10, 20 … and at most 600 s: for half an hour.
+            "MAX_ATTEMPTS": 10,
+            "BACKOFF_INITIAL": 5,
+            "BACKOFF_MAX": 600,
+            "SCHEDULES": SCHEDULES,
+        },
+    }
+}
+
 # --- Logs ---
 
 # To stderr. Gunicorn's and Uvicorn's: gunicorn.conf.py.
@@ -223,5 +251,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.security": {"handlers": ["short"], "propagate": False},
+        # Without a handler here its command makes one, with lines of another kind.
+        "django_ox": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },
 }

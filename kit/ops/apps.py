@@ -9,6 +9,11 @@ class OpsConfig(AppConfig):
 
     def __init__(self, app_name, app_module):
         super().__init__(app_name, app_module)
+        if settings.TASKS["default"]["BACKEND"].startswith("django_ox.") and "django_ox" not in settings.INSTALLED_APPS:
+            raise SystemExit(
+                'INSTALLED_APPS has no "django_ox", which keeps the jobs: add it, and "django-ox~=1.9" to the packages '
+                "in pyproject.toml, and run make lock."
+            )
         # Before the first model, which would load it and end in a traceback.
         for alias, database in settings.DATABASES.items():
             engine = database.get("ENGINE", "django.db.backends.dummy")
@@ -19,6 +24,7 @@ class OpsConfig(AppConfig):
                 raise SystemExit(f"ENGINE={engine!r} of the database {alias!r} can't be loaded: {reason}") from None
 
     def ready(self):
+        from kit import jobs  # noqa: F401  (connects its receivers)
         from kit.environment import env
 
         from . import checks  # noqa: F401  (registers them)

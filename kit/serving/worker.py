@@ -28,6 +28,12 @@ from .succession import Successive
 GARBAGE_LOOKED_FOR_AFTER = 50_000
 
 
+def stop_jobs():
+    from kit import jobs
+
+    jobs.stop()
+
+
 class StoppingServer(Server):
     def __init__(self, worker):
         super().__init__(worker.config)
@@ -41,9 +47,14 @@ class StoppingServer(Server):
         # No new connections: a page that is sent away is to come back to another process.
         for server in self.servers:
             server.close()
+        jobs_end = asyncio.to_thread(stop_jobs) if settings.JOBS_HERE else asyncio.sleep(0)
+        jobs_end = asyncio.create_task(jobs_end)
         if not self.force_exit:
             await asgi.stop()
         await super().shutdown(sockets)
+        if not self.force_exit:
+            # Here, because Uvicorn ends the process by the signal again, before Gunicorn's worker_exit.
+            await jobs_end
 
     def quit(self):
         self.should_exit = self.force_exit = True

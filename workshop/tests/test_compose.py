@@ -16,6 +16,7 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 SLOTS = ["blue", "green"]
 SERVERS = [f"{name}-{slot}" for slot in SLOTS for name in ("web", "live")]
+WORKERS = [f"worker-{slot}" for slot in SLOTS]
 ONCE = ["migrate", "nginx-files"]
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
@@ -122,14 +123,14 @@ def test_the_data_can_be_reached_from_inside_alone(name):
 
 def test_what_speaks_to_a_database_elsewhere_has_a_way_out():
     outward = {network for network, options in COMPOSE["networks"].items() if not (options or {}).get("internal")}
-    assert all(outward & set(SERVICES[name]["networks"]) for name in [*SERVERS, "migrate", "backup"])
+    assert all(outward & set(SERVICES[name]["networks"]) for name in [*SERVERS, *WORKERS, "migrate", "backup"])
 
 
 # --- Secrets ---
 
 OF_THE_PROJECT = ["secret_key", "database_url", "redis_url"]
 SECRETS = {
-    **dict.fromkeys([*SERVERS, *ONCE], OF_THE_PROJECT),
+    **dict.fromkeys([*SERVERS, *WORKERS, *ONCE], OF_THE_PROJECT),
     "postgres": ["postgres_password"],
     "redis": ["redis_password"],
     "backup": ["database_url"],
@@ -138,7 +139,8 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(
-    "name", [*SERVERS, *ONCE, "nginx", "waiting-room", "certificates", "postgres", "redis", "backup", "offsite"]
+    "name",
+    [*SERVERS, *WORKERS, *ONCE, "nginx", "waiting-room", "certificates", "postgres", "redis", "backup", "offsite"],
 )
 def test_a_service_of_the_template_has_the_secrets_that_it_needs_and_no_others(name):
     assert SERVICES[name].get("secrets", []) == SECRETS.get(name, [])
@@ -148,7 +150,7 @@ def test_a_secret_is_a_file_of_the_folder_that_only_its_owner_may_enter():
     assert COMPOSE["secrets"] == {name: {"file": f"./secrets/{name}"} for name in COMPOSE["secrets"]}
 
 
-@pytest.mark.parametrize("name", [*SERVERS, *ONCE])
+@pytest.mark.parametrize("name", [*SERVERS, *WORKERS, *ONCE])
 def test_whatever_reads_the_settings_has_the_secrets_and_the_variables_of_the_project(name):
     service = SERVICES[name]
     assert ("./secrets/app", "/run/secrets/app", True) in set(mounts(name))
@@ -157,7 +159,7 @@ def test_whatever_reads_the_settings_has_the_secrets_and_the_variables_of_the_pr
     assert service["env_file"] == [{"path": ".env.names", "required": False}]
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {*SERVERS, *ONCE}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {*SERVERS, *WORKERS, *ONCE}))
 def test_the_secrets_of_the_project_are_in_no_container_of_anything_else(name):
     template = {"nginx", "waiting-room", "certificates", "postgres", "redis", "backup", "offsite"}
     assert name not in template or not [source for source, _, _ in mounts(name) if source.startswith("./secrets")]
@@ -188,13 +190,22 @@ def test_docker_waits_longer_for_a_server_to_stop_than_gunicorn_does(name):
 
 
 @pytest.mark.parametrize("slot", SLOTS)
+def test_a_slot_has_as_many_workers_in_each_mode_as_the_env_file_says(slot):
+    worker, web = SERVICES[f"worker-{slot}"], SERVICES[f"web-{slot}"]
+    assert worker["profiles"] == web["profiles"]
+    assert (worker["environment"], worker["image"]) == (web["environment"], web["image"])
+    assert worker["scale"] == web["environment"]["WORKER_PROCESSES"] == "${WORKER_PROCESSES:-1}"
+    assert seconds(worker["stop_grace_period"]) > seconds(web["stop_grace_period"])
+
+
+@pytest.mark.parametrize("slot", SLOTS)
 @pytest.mark.parametrize(("mode", "row"), modes.MODES.items(), ids=modes.MODES)
 def test_a_slot_has_a_live_service_exactly_in_the_modes_that_have_two_servers(mode, row, slot):
     assert f"{slot}-{mode}" in SERVICES[f"web-{slot}"]["profiles"]
     assert (f"{slot}-{mode}" in SERVICES[f"live-{slot}"]["profiles"]) == (len(row.servers()) == 2)
 
 
-@pytest.mark.parametrize("name", [*SERVERS, "migrate"])
+@pytest.mark.parametrize("name", [*SERVERS, *WORKERS, "migrate"])
 def test_every_variable_of_the_settings_reaches_the_containers(name):
     given = {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]}
     image = re.findall(r"^\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

@@ -3,13 +3,19 @@
 import asyncio
 import secrets
 from contextlib import contextmanager
+from datetime import timedelta
 
 import redis
 from channels.layers import get_channel_layer
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Min, Q
+from django.db.models.functions import Coalesce, Now
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from kit.ops import health
 from kit.ops.checks import RESERVED_CONNECTIONS
@@ -18,6 +24,8 @@ from . import broken, ok, warning
 
 # Share of a budget above which there is little left.
 NEARLY_USED_UP = 0.9
+# Minutes for which a job may be due before it is said.
+JOBS_WAIT_WITHIN = 5
 # Seconds for a message to go through Redis.
 PUSHED_WITHIN = 5
 LATE = "A change reaches open pages some seconds later, by polling: pushes go through Redis."
@@ -81,6 +89,46 @@ def _no_database(error):
         )
     start = "docker compose up --detach --wait postgres; where it is elsewhere, correct secrets/database_url"
     return broken(f"The database does not answer: {reason}", why, start)
+
+
+def check_jobs():
+    """Asked of the table: whether a worker does what is due, and what it has given up."""
+    if not apps.is_installed("django_ox"):
+        return
+    from django_ox.models import OxTask
+
+    address = f"{settings.SITE_URL}{reverse('admin:django_ox_oxtask_changelist')}" if _has_admin() else "the admin"
+    try:
+        due = OxTask.objects.filter(Q(run_after=None) | Q(run_after__lt=Now()), status="READY")
+        oldest = due.aggregate(at=Min(Coalesce("run_after", "enqueued_at")))["at"]
+        failed = OxTask.objects.filter(status="FAILED", finished_at__gt=timezone.now() - timedelta(days=1)).count()
+    except DatabaseError:
+        # It does not answer, or is not migrated: other checks say so.
+        return
+    minutes = int((timezone.now() - oldest).total_seconds() / 60) if oldest else 0
+    if oldest and minutes >= JOBS_WAIT_WITHIN:
+        none = "WORKER_PROCESSES=0" if not settings.WORKER_PROCESSES else "the workers are busy, or none runs"
+        yield warning(
+            f"{due.count()} jobs wait, the oldest for {minutes} min: {none}.",
+            "Mails and whatever else is done by jobs are late.",
+            "docker compose logs --tail 50 worker-$(docker/read_env SLOT), or raise WORKER_PROCESSES in .env and make "
+            "release",
+        )
+    else:
+        yield ok("no job waits for long")
+    if failed:
+        yield warning(
+            f"{failed} jobs failed for good within a day",
+            "They are not tried again until you say so.",
+            f"see their tracebacks, and retry them, in {address}?status__exact=FAILED",
+        )
+
+
+def _has_admin():
+    try:
+        return bool(reverse("admin:django_ox_oxtask_changelist"))
+    except NoReverseMatch:
+        return False
 
 
 def _psql(command):

@@ -13,14 +13,13 @@ from . import page
 
 # Each page, and of one that knows two ways, each of them: the sections with what to change.
 WAYS = {
-    "background-worker": ("background-worker", "What to change"),
     "asgi-application": ("another-framework", "An ASGI application (FastAPI)"),
     "wsgi-application": ("another-framework", "A WSGI application (Flask)"),
     "store": ("object-storage", "A store that speaks S3"),
     "volume": ("object-storage", "A volume instead, served by Nginx"),
 }
 # The application of apps/ that a page speaks of.
-APPS = {"background-worker": "errands", "object-storage": "pictures"}
+APPS = {"object-storage": "pictures"}
 NAMES = sorted({name for name, *_ in WAYS.values()})
 
 

@@ -1,10 +1,15 @@
 """What the doctor finds of the database and Redis, and how it says it."""
 
+from datetime import timedelta
+
 import pytest
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+from django_ox.models import OxTask
 
+from kit import jobs
 from kit.ops.doctor import services
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no limit of connections")
@@ -72,3 +77,30 @@ def test_connections_that_postgresql_does_not_give_are_named(monkeypatch, server
     monkeypatch.setattr(settings, "DATABASE_MAX_CONNECTIONS", most)
     (finding,) = services.check_connections()
     assert finding.status == status
+
+
+def test_jobs_that_wait_and_jobs_that_failed_are_named(db):
+    now = timezone.now()
+    assert [finding.status for finding in services.check_jobs()] == ["ok"]
+    job = {"task_path": "kit.jobs.prune", "backend_name": "default"}
+    OxTask.objects.create(**job, enqueued_at=now - timedelta(minutes=20), run_after=now + timedelta(hours=1))
+    assert [finding.status for finding in services.check_jobs()] == ["ok"]
+    OxTask.objects.create(**job, enqueued_at=now - timedelta(minutes=20))
+    OxTask.objects.create(**job, enqueued_at=now, finished_at=now, status="FAILED")
+    waiting, failed = services.check_jobs()
+    assert waiting.what.startswith("1 jobs wait, the oldest for 20 min")
+    assert failed.what == "1 jobs failed for good within a day"
+    assert "/admin/django_ox/oxtask/" in failed.fix
+
+
+def test_jobs_are_pruned_after_a_day_and_failed_ones_after_thirty(db):
+    def create(status, days):
+        at = timezone.now() - timedelta(days=days)
+        job = {"task_path": "kit.jobs.prune", "backend_name": "default", "status": status}
+        return OxTask.objects.create(**job, enqueued_at=at, finished_at=at).pk
+
+    kept = {create("SUCCESSFUL", 0), create("FAILED", 29)}
+    create("SUCCESSFUL", 2)
+    create("FAILED", 31)
+    jobs.prune.func()
+    assert set(OxTask.objects.values_list("pk", flat=True)) == kept

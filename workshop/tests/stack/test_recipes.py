@@ -25,7 +25,7 @@ from .conftest import BASE, Machine
 START = """
 install -d -o postgres -m 700 /tls && install -o postgres -m 600 /given/cert.pem /given/key.pem /tls
 exec docker-entrypoint.sh postgres -c ssl=on -c ssl_cert_file=/tls/cert.pem -c ssl_key_file=/tls/key.pem \
-    -c max_connections=60
+    -c max_connections=70
 """
 
 
@@ -123,7 +123,7 @@ class Managed(Machine):
 def managed(checkout, database, tmp_path):
     """A clone with the page's files in it. Nothing is started."""
     clone = Managed(checkout, tmp_path / "managed", "wisheasy-e2e-managed")
-    clone.run("docker/configure", "SERVER_MODE=asgi", "WEB_CONCURRENCY=2", "DATABASE_MAX_CONNECTIONS=50")
+    clone.run("docker/configure", "SERVER_MODE=asgi", "WEB_CONCURRENCY=2", "DATABASE_MAX_CONNECTIONS=65")
     clone.write("docker-compose.override.yml", blocks("managed-postgresql.md", "yaml")[0])
     clone.write("database-ca.pem", database.authority.read_text())
     options = re.search(r"^postgres://.*(\?sslmode=.*)$", text("managed-postgresql.md"), re.MULTILINE)
@@ -146,10 +146,10 @@ def test_a_managed_database_is_migrated_backed_up_and_restored_by_a_plain_role(m
     database.sql("UPDATE mark SET text = 'after'", database="wisheasy")
     assert "DROP DATABASE" in managed.run("make", "restore", f"FILE={backup}", CONFIRM="wisheasy").stdout
     assert database.sql("SELECT text FROM mark", database="wisheasy") == "before"
-    # What the plan gives may be a limit of the role. Two workers of two slots open 32, and 10 are in reserve.
-    database.sql("ALTER ROLE wisheasy CONNECTION LIMIT 41")
+    # What the plan gives may be a limit of the role. Two workers of two slots open 32, jobs 12, and 10 are in reserve.
+    database.sql("ALTER ROLE wisheasy CONNECTION LIMIT 53")
     found = managed.migrate("python", "manage.py", "doctor", "services").stdout
-    assert "PostgreSQL gives 41 connections, not DATABASE_MAX_CONNECTIONS=50" in found
+    assert "PostgreSQL gives 53 connections, not DATABASE_MAX_CONNECTIONS=65" in found
     managed.write("database-ca.pem", (database.authority.parent / "cert.pem").read_text())
     assert "certificate verify failed" in managed.migrate(check=False).stderr
 

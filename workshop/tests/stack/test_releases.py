@@ -121,10 +121,10 @@ def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
     assert '"status":429' not in asgi.compose("logs", "nginx").stdout
 
 
-# What an owner adds that is there once for each slot, as docs/recipes/background-worker.md does.
-WORKERS = "services:" + "".join(
+# What an owner adds that is there once for each slot, beside the servers.
+HELPERS = "services:" + "".join(
     f"""
-  worker-{slot}:
+  helper-{slot}:
     extends: {{file: docker-compose.yml, service: web-{slot}}}
     init: true
     command: [sleep, infinity]
@@ -146,7 +146,7 @@ def test_containers_that_were_pruned_are_missed_by_whatever_wants_them(asgi):
 
 
 def add_what_is_the_owners(stack):
-    (stack.folder / "docker-compose.override.yml").write_text(WORKERS)
+    (stack.folder / "docker-compose.override.yml").write_text(HELPERS)
     (stack.folder / SITE).write_text('location = /drill { return 200 "drill"; }\n')
     for name in HOOKS:
         (stack.folder / name).write_text("#!/bin/sh\nbasename $0 >>drilled\n")
@@ -154,8 +154,8 @@ def add_what_is_the_owners(stack):
     stack.run("docker/configure", "DRILL_NAME=of-the-owner")
 
 
-def workers(stack):
-    return [service for service in stack.services() if service.startswith("worker-")]
+def helpers(stack):
+    return [service for service in stack.services() if service.startswith("helper-")]
 
 
 def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their_version(asgi, load, figures):
@@ -174,9 +174,10 @@ def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their
             figures.append(f"{command} in {seconds:.1f} s: {report}")
             assert_nothing_failed(load, report)
             assert max(report.gaps, default=0) <= BACK_WITHIN
-            assert workers(asgi) == ([f"worker-{slot}"] if new else [])
+            assert helpers(asgi) == ([f"helper-{slot}"] if new else [])
+            assert [name for name in asgi.services() if name.startswith("worker-")] == [f"worker-{slot}"]
             assert (httpx.get(f"{asgi.url}/drill").status_code == 200) == new
-        for service in (f"web-{slot}", f"worker-{slot}"):
+        for service in (f"web-{slot}", f"worker-{slot}", f"helper-{slot}"):
             assert asgi.compose("exec", "-T", service, "printenv", "DRILL_NAME").stdout == "of-the-owner\n"
         assert (asgi.folder / "drilled").read_text().split() == ["before_release", "after_release"] * number
         assert f"version {number} " in httpx.get(f"{asgi.url}/probe/").text

@@ -11,6 +11,7 @@ PARTS = {
         "database": (services.check_database, ()),
         "connections": (services.check_connections, ("database",)),
         "migrations": (services.check_migrations, ("database",)),
+        "jobs": (services.check_jobs, ("database", "migrations")),
         "redis": (services.check_redis, ()),
         "push": (services.check_push, ("redis",)),
     },

@@ -1,0 +1,61 @@
+"""Jobs in the containers of a slot: done, taken over, and left alone."""
+
+import json
+import time
+
+import pytest
+from websockets.sync.client import connect
+
+from .conftest import eventually
+
+# The worker is the same in all modes.
+pytestmark = pytest.mark.modes("hybrid")
+
+
+def shell(stack, code):
+    command = ["python", "manage.py", "shell", "--verbosity", "0", "--command", code]
+    return stack.compose("exec", "-T", f"web-{stack.slot()}", *command).stdout.strip()
+
+
+def enqueue(stack, call):
+    return shell(stack, f"from workshop.probe.tasks import note; print({call}.id)")
+
+
+def state(stack, task):
+    found = f"from django_ox.models import OxTask; t = OxTask.objects.get(pk='{task}'); print(t.status, t.attempts)"
+    return shell(stack, found)
+
+
+def workers(stack):
+    return [name for name in stack.services() if name.startswith("worker-")]
+
+
+def test_a_job_reaches_open_pages_through_redis(stack):
+    with connect(stack.socket_url(topic="notes")) as page:
+        enqueue(stack, "note.enqueue('from a job')")
+        end = time.monotonic() + 20
+        message = ""
+        while "from a job" not in message:
+            message = page.recv(timeout=max(0.1, end - time.monotonic()))
+    assert json.loads(message)["changes"]
+
+
+def test_what_a_killed_worker_had_begun_is_done_by_the_one_that_docker_starts(stack):
+    task = enqueue(stack, "note.enqueue('long', seconds=8)")
+    eventually(lambda: state(stack, task) == "RUNNING 1")
+    stack.compose("exec", "-T", f"worker-{stack.slot()}", "sh", "-c", "kill -9 -1", check=False)
+    eventually(lambda: state(stack, task) == "SUCCESSFUL 2", within=90)
+
+
+def test_a_release_lets_the_old_worker_end_and_has_none_where_there_is_to_be_none(stack):
+    task = enqueue(stack, "note.enqueue('over', seconds=25)")
+    eventually(lambda: state(stack, task) == "RUNNING 1")
+    try:
+        stack.run("docker/configure", "WORKER_PROCESSES=0")
+        stack.run("make", "release")
+        assert workers(stack) == []
+        assert state(stack, task) == "SUCCESSFUL 1"
+    finally:
+        stack.run("docker/configure", "WORKER_PROCESSES=1")
+        stack.run("make", "release")
+    assert workers(stack) == [f"worker-{stack.slot()}"]
