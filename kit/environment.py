@@ -6,10 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from environs import Env
 
@@ -176,7 +177,49 @@ def is_random(value: str) -> bool:
 
 
 def is_redis(value: str) -> bool:
-    return urlsplit(value).scheme in ("redis", "rediss", "unix")
+    return _has_scheme(value, "redis", "rediss", "unix")
+
+
+def is_mail_server(value: str) -> bool:
+    return bool(as_mail_server(value))
+
+
+def as_mail_server(value: str) -> dict[str, Any]:
+    """smtp://user:password@host:587 or smtps://… as options of Django's backend. ValueError for what is none."""
+    parts = urlsplit(value)
+    _has_scheme(value, "smtp", "smtps")
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        raise WrongPart("what is special in the name or the password is written as in addresses, such as %40 for @")
+    if bool(parts.username) != bool(parts.password):
+        raise WrongPart("a user has a password, and a password a user")
+    is_tls = parts.scheme == "smtps"
+    # A password never travels in clear: without STARTTLS nothing is sent then.
+    starts_tls = not is_tls and (bool(parts.password) or parts.port == 587)
+    return {
+        "host": parts.hostname,
+        "port": parts.port or (465 if is_tls else 587 if starts_tls else 25),
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_ssl": is_tls,
+        "use_tls": starts_tls,
+        # Seconds for each step.
+        "timeout": 5,
+    }
+
+
+def is_sender(value: str) -> bool:
+    address = parseaddr(value)[1]
+    return "@" in address.strip("@") and "\n" not in value
+
+
+def _has_scheme(value: str, *schemes: str) -> bool:
+    scheme, separator, _ = value.partition("://")
+    # Nothing else of a secret is shown.
+    if separator and scheme not in schemes and re.fullmatch("[a-z0-9+.-]{1,20}", scheme, re.IGNORECASE):
+        raise WrongPart(f"{scheme!r} is none of the schemes {', '.join(schemes)}")
+    if not separator:
+        raise ValueError
+    return True
 
 
 # The one that kit.settings and the project's settings read.

@@ -6,6 +6,7 @@ and what they set after that counts. `.env.example` is the manual of the variabl
 """
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,11 +15,14 @@ from kit.environment import (
     are_networks_or_all,
     are_origins,
     as_host,
+    as_mail_server,
     as_origin,
     env,
     is_database,
+    is_mail_server,
     is_random,
     is_redis,
+    is_sender,
 )
 from kit.serving import modes, not_compared
 
@@ -71,6 +75,9 @@ _database = env.read("dj_db_url", "DATABASE_URL", _postgres, _sqlite, validate=i
 DATABASE_MAX_CONNECTIONS = _number("DATABASE_MAX_CONNECTIONS", "a whole number of 10 or more", 100, least=10)
 _redis = "an address such as redis://host:6379/0"
 REDIS_URL = env.read("str", "REDIS_URL", _redis, None, validate=is_redis, secret=True)
+CACHE_URL = env.read("str", "CACHE_URL", _redis, None, validate=is_redis, secret=True)
+_mail = "an address such as smtp://user:password@host:587, or smtps://user:password@host:465"
+EMAIL_URL = env.read("str", "EMAIL_URL", _mail, None, validate=is_mail_server, secret=True)
 WEB_CONCURRENCY = _number("WEB_CONCURRENCY", "a whole number of 1 or more", None)
 WEB_THREADS = _number("WEB_THREADS", "a whole number of 1 or more", None)
 WORKER_PROCESSES = _number("WORKER_PROCESSES", "a whole number, or 0 for none", 1, least=0)
@@ -233,6 +240,31 @@ TASKS = {
         },
     }
 }
+
+# --- Mail ---
+
+_sender = f"webmaster@{urlsplit(SITE_URL).hostname}"
+_from = "an address, such as Shop <shop@example.com>"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.read("str", "DEFAULT_FROM_EMAIL", _from, _sender, validate=is_sender)
+# On a developer's machine that has no mail server: /dev/mail/ shows them. In containers only `make dev-docker` says so,
+# which publishes its port for this machine alone.
+DEV_MAIL = env.read("bool", "DEV_MAIL", "1 or 0", False) and DEBUG if SLOT else True
+MAIL_SHOWN = DEV_MAIL and not EMAIL_URL and set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
+# `default` is what send_mail takes: it keeps a mail in the database until `server` has sent it.
+MAILERS = {
+    "default": {"BACKEND": "kit.mail.backend.Queue"},
+    "server": {"OPTIONS": as_mail_server(EMAIL_URL)} if EMAIL_URL else {"BACKEND": "kit.mail.backend.NoServer"},
+}
+SCHEDULES["prune_mails"] = {"task": "kit.mail.tasks.prune", "cron": "27 4 * * *"}
+
+# --- Cache ---
+
+# Of the stack's own Redis it is a user and a database of its own (docker/redis).
+if not CACHE_URL and REDIS_URL:
+    CACHE_URL = re.sub(r"^(redis://)app(:[^@]+@redis:6379)/0$", r"\1cache\2/1", REDIS_URL)
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if CACHE_URL:
+    CACHES["default"] = {"BACKEND": "kit.cache.RedisCache", "LOCATION": [CACHE_URL], "KEY_PREFIX": "cache"}
 
 # --- Logs ---
 

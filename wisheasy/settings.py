@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.wishes",
     "kit.live",
+    "kit.mail",
     "kit.ops",
     "axes",
     "channels",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("apps.wishes.urls")),
     path("", TemplateView.as_view(template_name="home.html"), name="home"),
     path("accounts/", include("apps.accounts.urls")),
+    path("dev/mail/", include("kit.mail.urls")),
     path("live/", include("kit.live.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),

@@ -11,7 +11,7 @@ from django.utils.translation.template import templatize
 ROOT = Path(__file__).resolve().parent.parent.parent
 # What has a catalogue of its own; the project's is the last that is looked into.
 TEMPLATE = "kit/app_template"
-FOLDERS = ["apps/accounts", "apps/wishes", "kit/live", "workshop/lab", "wisheasy"]
+FOLDERS = ["apps/accounts", "apps/wishes", "kit/live", "kit/mail", "workshop/lab", "wisheasy"]
 # How many of the first arguments are messages. A context, which would come first, is not in use.
 FUNCTIONS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "ngettext": 2, "ngettext_lazy": 2}
 RECOMPILE = 'compile it: python -c \'import polib; polib.pofile("…/django.po").save_as_mofile("…/django.mo")\''
