@@ -43,7 +43,8 @@ COPY --chmod=755 docker/nginx_files docker/
 COPY Makefile docker-compose.yml .env.example /host/
 COPY docker /host/docker
 # The volumes that are mounted there take their owner from here.
-RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /srv/nginx /certificates
+RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /srv/nginx /certificates var/media var/media/.uploads \
+    && install --directory --owner 101 --group 101 /bodies
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "-m", "kit.serving"]

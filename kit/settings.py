@@ -25,6 +25,7 @@ from kit.environment import (
     is_sender,
 )
 from kit.serving import modes, not_compared
+from kit.store import EXPECTED, is_store, store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # What the project writes when it runs without Docker: the SQLite file, collected static files, the secret key.
@@ -68,6 +69,7 @@ LIMIT_PAGES = _number("LIMIT_PAGES", "requests a second, or 0 for no limit", 20,
 LIMIT_LIVE = _number("LIMIT_LIVE", "requests a second, or 0 for no limit", 100, least=0)
 LIMIT_SIGN_IN = _number("LIMIT_SIGN_IN", "attempts a minute, or 0 for no limit", 10, least=0)
 LIMIT_SIGN_UP = _number("LIMIT_SIGN_UP", "attempts a minute, or 0 for no limit", 10, least=0)
+LIMIT_UPLOAD = _number("LIMIT_UPLOAD", "megabytes, 1 to 10000", 10, most=10_000)
 LIMIT_CONNECTIONS = _number("LIMIT_CONNECTIONS", "a number, or 0 for no limit", 500, least=0)
 _sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
 _postgres = "an address such as postgres://user:password@host:5432/name"
@@ -184,7 +186,7 @@ SECURE_PERMISSIONS_POLICY = ", ".join(
         screen-wake-lock serial storage-access usb window-management xr-spatial-tracking
     """.split()  # noqa: SIM905
 )
-# The same limit as Nginx's client_max_body_size, for where there is no Nginx.
+# What a form holds beside its files. Of those, LIMIT_UPLOAD.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Templates and static files ---
@@ -195,7 +197,6 @@ TEMPLATE_LOADERS = _loaders if DEBUG else [("django.template.loaders.cached.Load
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -265,6 +266,24 @@ if not CACHE_URL and REDIS_URL:
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if CACHE_URL:
     CACHES["default"] = {"BACKEND": "kit.cache.RedisCache", "LOCATION": [CACHE_URL], "KEY_PREFIX": "cache"}
+
+# --- Visitors' files ---
+
+MEDIA_URL = "/media/"
+# In the stack a volume, which Nginx reads too.
+MEDIA_ROOT = VAR_DIR / "media"
+FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o644, 0o755
+FILE_UPLOAD_HANDLERS = [
+    "kit.files.UploadLimit",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+STORAGES["default"] = {"BACKEND": "kit.files.Files"}
+# Where pages load visitors' files from, for SECURE_CSP: nothing but this site, until they are in a store.
+MEDIA_SOURCES = []
+_media_store = env.read("str", "MEDIA_STORE", EXPECTED, None, validate=is_store, secret=True)
+if _media_store:
+    STORAGES["default"], *MEDIA_SOURCES = store(_media_store)
 
 # --- Logs ---
 

@@ -127,7 +127,7 @@ SECURE_CSP = {
     "script-src": [CSP.NONCE],
     # Error pages are rendered without a request, and so without a nonce for their style sheet.
     "style-src": [CSP.SELF, CSP.NONCE],
-    "img-src": [CSP.SELF],
+    "img-src": [CSP.SELF, *MEDIA_SOURCES],
     "connect-src": [CSP.SELF],
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],

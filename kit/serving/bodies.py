@@ -1,6 +1,8 @@
 """Tells Django the length of a body that arrives in chunks, as Nginx does where it is in front. Without a length,
-Django takes a form for empty. A body over DATA_UPLOAD_MAX_MEMORY_SIZE, with or without files, gets 413."""
+Django takes a form for empty. A body over LIMIT_UPLOAD gets 413 before it is read: a form with files is handed on
+without its body, so that Django answers with the page for it (kit.files.UploadLimit)."""
 
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
 
 from django.conf import settings
@@ -8,6 +10,11 @@ from django.conf import settings
 # Bytes that are read at a time.
 PIECE = 64 * 1024
 TOO_LARGE = b"413 Payload too large"
+FORM = "multipart/form-data"
+
+
+def most() -> int:
+    return settings.LIMIT_UPLOAD * 1024 * 1024
 
 
 class _Body(SpooledTemporaryFile):
@@ -19,8 +26,7 @@ class _Body(SpooledTemporaryFile):
     def add(self, piece: bytes) -> bool:
         """False when it is too large now."""
         self.write(piece)
-        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        return most is None or self.tell() <= most
+        return self.tell() <= most()
 
     def length(self) -> int:
         """That of the whole, which is read from the beginning next."""
@@ -31,26 +37,37 @@ class _Body(SpooledTemporaryFile):
 
 def wsgi(application):
     def with_length(environ, start_response):
-        if "HTTP_TRANSFER_ENCODING" not in environ or environ.get("CONTENT_LENGTH"):
+        length = environ.get("CONTENT_LENGTH")
+        if length and int(length) > most():
+            return too_large(environ, start_response, int(length))
+        if "HTTP_TRANSFER_ENCODING" not in environ or length:
             return application(environ, start_response)
         body = _Body()
         while piece := environ["wsgi.input"].read(PIECE):
             if not body.add(piece):
                 body.close()
-                start_response("413 Request Entity Too Large", [("Content-Type", "text/plain")])
-                return [TOO_LARGE]
+                return too_large(environ, start_response, most() + 1)
         environ["CONTENT_LENGTH"] = str(body.length())
         # It closes when the request is gone: a response may still read from it.
         environ["wsgi.input"] = body
         return application(environ, start_response)
+
+    def too_large(environ, start_response, length):
+        if environ.get("CONTENT_TYPE", "").startswith(FORM):
+            return application({**environ, "CONTENT_LENGTH": str(length), "wsgi.input": BytesIO()}, start_response)
+        start_response("413 Request Entity Too Large", [("Content-Type", "text/plain"), ("Connection", "close")])
+        return [TOO_LARGE]
 
     return with_length
 
 
 def asgi(application):
     async def with_length(scope, receive, send):
-        names = {name for name, _ in scope["headers"]}
-        if b"transfer-encoding" not in names or b"content-length" in names:
+        sent = dict(scope["headers"])
+        length = int(sent.get(b"content-length") or 0)
+        if length > most():
+            return await too_large(scope, receive, send, sent)
+        if b"transfer-encoding" not in sent or b"content-length" in sent:
             return await application(scope, receive, send)
         with _Body() as body:
             message = {"more_body": True}
@@ -59,9 +76,8 @@ def asgi(application):
                 if message["type"] == "http.disconnect":
                     return
                 if not body.add(message.get("body", b"")):
-                    headers = [(b"content-type", b"text/plain")]
-                    await send({"type": "http.response.start", "status": 413, "headers": headers})
-                    return await send({"type": "http.response.body", "body": TOO_LARGE})
+                    scope = {**scope, "headers": [*scope["headers"], (b"content-length", str(most() + 1).encode())]}
+                    return await too_large(scope, receive, send, sent)
             length = body.length()
             more = True
 
@@ -75,5 +91,23 @@ def asgi(application):
 
             headers = [*scope["headers"], (b"content-length", str(length).encode())]
             await application({**scope, "headers": headers}, receive_again, send)
+
+    async def too_large(scope, receive, send, sent):
+        if sent.get(b"content-type", b"").startswith(FORM.encode()):
+            first = True
+
+            async def receive_nothing():
+                nonlocal first
+                if first:
+                    first = False
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                while (message := await receive())["type"] != "http.disconnect":
+                    pass
+                return message
+
+            return await application(scope, receive_nothing, send)
+        headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": TOO_LARGE})
 
     return with_length

@@ -1,9 +1,12 @@
-"""Static files under ASGI, outside Django's middleware, by WhiteNoise's own index of files and rules for headers."""
+"""Static and visitors' files under ASGI, outside Django's middleware, by WhiteNoise's rules for headers."""
 
 import asyncio
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from django.conf import settings
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+from .media import Media
 
 CHUNK = 256 * 1024
 
@@ -18,9 +21,10 @@ class StaticFiles:
     def __init__(self, application: ASGI3Application):
         self.application = application
         self.whitenoise = WhiteNoiseMiddleware(get_response=lambda request: None)
+        self.media = Media()
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if not scope["path"].startswith(self.whitenoise.static_prefix):
+        if not scope["path"].startswith((self.whitenoise.static_prefix, settings.MEDIA_URL)):
             return await self.application(scope, receive, send)
         static_file = await asyncio.to_thread(self.find, scope["path"])
         if static_file is None:
@@ -44,6 +48,8 @@ class StaticFiles:
         await send({"type": "http.response.body", "body": b""})
 
     def find(self, path: str):
+        if path.startswith(settings.MEDIA_URL):
+            return self.media.find_file(path)
         if self.whitenoise.autorefresh:
             return self.whitenoise.find_file(path)
         return self.whitenoise.files.get(path)

@@ -4,12 +4,13 @@ from django.core import wsgi
 from kit import request_ids
 
 from . import bodies, head
+from .media import Media
 from .proxies import ClientAddress
 
 
 def get_wsgi_application():
-    """Django's own, behind the proxies in front of it."""
-    return behind_proxies(bodies.wsgi(wsgi.get_wsgi_application()))
+    """Django's own and visitors' files, behind the proxies in front of it."""
+    return behind_proxies(Media(bodies.wsgi(wsgi.get_wsgi_application())))
 
 
 def behind_proxies(application):

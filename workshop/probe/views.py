@@ -10,12 +10,16 @@ import signal
 import time
 from datetime import timedelta
 
+from django import forms
 from django.conf import settings
 from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
+from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
 from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -23,6 +27,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from kit.files import private_file
 from kit.live import latest, publish
 
 from .live import NOTES, POSTS
@@ -88,6 +93,24 @@ def upload(request):
         return HttpResponse("There is no file in the form.", status=422, content_type="text/plain")
     content = request.FILES["file"].read()
     return JsonResponse({"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+
+
+@require_POST
+def keep(request):
+    """Keeps the file as a FileField would, below private/ if asked to, and answers where it is."""
+    form = forms.Form(request.POST, request.FILES)
+    form.fields["file"] = forms.FileField()
+    if not form.is_valid():
+        return JsonResponse(form.errors, status=422)
+    file = form.cleaned_data["file"]
+    folder = "private/probe" if "private" in request.POST else "probe"
+    name = default_storage.save(default_storage.generate_filename(f"{folder}/{file.name}"), file)
+    return JsonResponse({"name": name, "url": default_storage.url(name)})
+
+
+@require_safe
+def private(request, name):
+    return private_file(FieldFile(None, FileField(), f"private/probe/{name}"))
 
 
 @require_safe

@@ -108,7 +108,8 @@ def test_nginx_reaches_the_servers_and_not_the_data():
     assert {"nginx", "waiting-room", *SERVERS, "certificates"} <= {
         name for name, service in SERVICES.items() if "frontend" in service["networks"]
     }
-    assert all(read_only for _, _, read_only in mounts("nginx"))
+    # What it writes is the bodies of requests, and nothing that is served.
+    assert [target for _, target, read_only in mounts("nginx") if not read_only] == ["/tmp/client_body"]
     assert {"postgres", "redis", "backup"} & {
         name for name, service in SERVICES.items() if "frontend" in service["networks"]
     } == set()
@@ -209,8 +210,8 @@ def test_a_slot_has_a_live_service_exactly_in_the_modes_that_have_two_servers(mo
 def test_every_variable_of_the_settings_reaches_the_containers(name):
     given = {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]}
     image = re.findall(r"^\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    # Gunicorn's default port is the one that Nginx asks.
-    assert read_by_settings() - given - set(image) == {"PORT"}
+    # Gunicorn's default port is the one that Nginx asks; the other is a file of secrets/app.
+    assert read_by_settings() - given - set(image) == {"PORT", "MEDIA_STORE"}
 
 
 def test_postgresql_takes_the_connections_that_the_check_reckons_with():

@@ -65,6 +65,8 @@ def test_the_addresses_are_routed():
     assert passed_to == {
         "/errors/": [],
         "/static/": [],
+        "^~ /media/": [],
+        "^~ /private-media/": [],
         "/.well-known/acme-challenge/": [],
         "/live/": ["http://live_green"],
         "~ ^/live/.+/events$": ["http://live_green"],
@@ -274,7 +276,8 @@ def test_djangos_own_error_pages_pass_untouched():
 
 
 def test_the_limit_of_a_body_is_that_of_the_settings(settings):
-    assert directives(FILES["snippets/limits.conf"], "client_max_body_size") == ["1m"]
+    settings.LIMIT_UPLOAD = 25
+    assert directives("\n".join(limits()), "client_max_body_size") == ["25m"]
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 1024 * 1024
 
 
@@ -312,15 +315,17 @@ def size(text):
     return int(text[:-1]) * SIZES[text[-1]]
 
 
+def test_bodies_are_kept_on_the_disk_and_not_in_memory():
+    folder = directives(FILES["nginx.conf"], "client_body_temp_path")[0]
+    assert f'"bodies:{folder}"' in (NGINX.parent / "docker-compose.yml").read_text()
+
+
 def test_what_one_client_may_hold_is_far_less_than_there_is(settings):
     nginx = (NGINX.parent / "docker-compose.yml").read_text().split("\n  nginx:\n")[1].split("\n  waiting-room:\n")[0]
     there_is = size(re.search(r"/tmp:size=(\w+)", nginx)[1])
     memory = size(re.search(r"NGINX_MEMORY:-(\w+)", nginx)[1])
     limits = FILES["snippets/limits.conf"]
-    ((largest,), (kept_in_memory,)) = (
-        directives(limits, name) for name in ("client_max_body_size", "client_body_buffer_size")
-    )
-    assert BODIES * size(largest) <= there_is / 6
+    (kept_in_memory,) = directives(limits, "client_body_buffer_size")
     # What is not counted as a body fits into a buffer, and pages are counted.
     assert settings.LIMIT_CONNECTIONS * size(kept_in_memory) <= (memory - there_is) / 6
     # Where requests are not counted, there are no bodies.

@@ -39,11 +39,19 @@ def run(request, tmp_path):
 
 
 def test_complete_backups_are_copied_and_none_is_replaced_or_removed(run, tmp_path):
-    assert run("now").stdout == "Copied 1.\n"
+    assert run("now").stdout == "Copied 1. Visitors' files copied: 0.\n"
     asked = (tmp_path / "asked").read_text()
     assert " copy --include *.dump --immutable " in asked
     assert asked.endswith(" /backups store:bucket/folder\n")
     assert "secret" not in asked
+
+
+def test_visitors_files_are_copied_beside_them(run, tmp_path):
+    (tmp_path / "media").mkdir()
+    assert run("now", MEDIA_FOLDER=str(tmp_path / "media")).stdout == "Copied 1. Visitors' files copied: 1.\n"
+    asked = (tmp_path / "asked").read_text()
+    assert asked.endswith(f" {tmp_path}/media store:bucket/folder/media\n")
+    assert " copy --exclude /.uploads/** --immutable " in asked
 
 
 @pytest.mark.parametrize("name", STORE)

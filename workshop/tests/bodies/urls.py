@@ -15,4 +15,5 @@ def echo(request):
     return JsonResponse({"post": request.POST.dict(), "files": files})
 
 
+handler400 = "kit.ops.views.bad_request"
 urlpatterns = [path("echo", echo), path("", include("wisheasy.urls"))]

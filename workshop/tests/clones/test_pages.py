@@ -15,11 +15,9 @@ from . import page
 WAYS = {
     "asgi-application": ("another-framework", "An ASGI application (FastAPI)"),
     "wsgi-application": ("another-framework", "A WSGI application (Flask)"),
-    "store": ("object-storage", "A store that speaks S3"),
-    "volume": ("object-storage", "A volume instead, served by Nginx"),
 }
 # The application of apps/ that a page speaks of.
-APPS = {"object-storage": "pictures"}
+APPS = {}
 NAMES = sorted({name for name, *_ in WAYS.values()})
 
 

@@ -1,6 +1,5 @@
 """deploy/port-only.md and deploy/managed-postgresql.md on a real engine, with a PostgreSQL outside of the
-stack that speaks TLS and whose role is no superuser, and the volume of docs/recipes/object-storage.md. Their files and
-commands are those of the pages."""
+stack that speaks TLS and whose role is no superuser. Their files and commands are those of the pages."""
 
 import os
 import re
@@ -246,28 +245,3 @@ def test_through_a_pooler_in_transaction_mode_what_the_page_says_works_does(mana
     )  # fmt: skip
     assert said.stdout == "['first', 'second'] 1\n"
     assert managed.run("make", "backup").stdout.startswith("wisheasy-")
-
-
-# --- object-storage.md ---
-
-
-def test_a_volume_of_uploads_is_written_by_the_servers_and_read_by_nginx(checkout, tmp_path):
-    page = "../docs/recipes/object-storage.md"
-    (line,) = [block for block in blocks(page, "diff") if block.startswith("+RUN ")]
-    clone = Machine(checkout, tmp_path / "uploads", "wisheasy-e2e-uploads")
-    dockerfile = (clone.folder / "Dockerfile").read_text()
-    added, user = line.removeprefix("+").split("\n ")
-    assert dockerfile.count(user) == 1
-    clone.write("Dockerfile", dockerfile.replace(user, f"{added}\n{user}"))
-    clone.run("docker/configure", "SERVER_MODE=asgi")
-    (override,) = blocks(page, "yaml")
-    clone.write("docker-compose.override.yml", override)
-    once = ["--progress", "quiet", "run", "--rm", "--no-deps", "-T"]
-    try:
-        clone.compose("build", "web-blue")
-        clone.compose(*once, "web-blue", "python", "-c", "open('var/media/picture', 'w').write('seen')")
-        assert clone.compose(*once, "live-blue", "cat", "var/media/picture").stdout == "seen"
-        assert clone.compose(*once, "--entrypoint", "cat", "nginx", "/uploads/media/picture").stdout == "seen"
-    finally:
-        clone.remove()
-        run("docker", "rmi", "wisheasy-e2e-uploads:blue", check=False)

@@ -17,7 +17,7 @@ HSTS = f"max-age={365 * 24 * 3600}"
 # Load balancers keep idle connections, some for 600 s. Nginx must not be the one that closes them: a request that is on
 # its way down one would be answered 502.
 KEPT_FOR_PROXIES = 620
-# How many bodies one client may have under way that Nginx keeps in its /tmp: with the largest, 10 MB of 64.
+# How many bodies one client may have under way that Nginx keeps, each up to LIMIT_UPLOAD.
 BODIES = 10
 # Behind which port a service's visitors wait (docker/wait.py).
 WAITING_ROOM = {"web": 8001, "live": 8002}
@@ -163,6 +163,7 @@ def keepalive():
 
 def limits():
     """For the http block. Which requests count as what, and for which client, is in nginx/snippets/limits.conf."""
+    yield f"client_max_body_size {settings.LIMIT_UPLOAD}m;"
     yield from counted("sign_in", settings.LOGIN_URL, "admin:login")
     yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", None))
     # The rate, its unit, and how many may come at once, as a multiple of it.

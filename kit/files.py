@@ -1,0 +1,101 @@
+"""Visitors' files: how they are named, kept and served. Nginx says the same in nginx/snippets/media.conf."""
+
+import asyncio
+import os
+import posixpath
+import re
+import secrets
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.storage import FileSystemStorage
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import FileResponse, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+
+# By the end of the name. What is not here is application/octet-stream, and nothing but pictures opens in a browser.
+TYPES = {
+    ".avif": "image/avif",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
+    ".pdf": "application/pdf",
+    ".webm": "video/webm",
+}
+POLICY = "default-src 'none'; sandbox; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+CACHED = "private, max-age=3600"
+# Below MEDIA_ROOT: served by private_file() alone.
+PRIVATE = "private/"
+# Where Nginx takes what private_file() answers.
+INTERNAL = "/private-media/"
+CHUNK = 256 * 1024
+
+
+class RandomNames:
+    """A FileField's file gets a name that nobody can guess, and nothing of the visitor's but a harmless extension."""
+
+    def generate_filename(self, filename):
+        folder, name = posixpath.split(str(filename).replace("\\", "/"))
+        extension = re.search(r"\.[A-Za-z0-9]{1,10}\Z", name)
+        name = secrets.token_urlsafe(16) + (extension[0].lower() if extension else "")
+        return super().generate_filename(posixpath.join(folder, name))
+
+
+class Files(RandomNames, FileSystemStorage):
+    """STORAGES["default"] without MEDIA_STORE."""
+
+
+class UploadLimit(FileUploadHandler):
+    """Refuses a form with files over LIMIT_UPLOAD before any of it is kept: where there is no Nginx that has."""
+
+    def handle_raw_input(self, input_data, META, content_length, boundary, encoding=None):
+        if content_length > settings.LIMIT_UPLOAD * 1024 * 1024:
+            raise RequestDataTooBig(f"The body is larger than LIMIT_UPLOAD={settings.LIMIT_UPLOAD} megabytes.")
+
+    def receive_data_chunk(self, raw_data, start):
+        return raw_data
+
+    def file_complete(self, file_size):
+        return None
+
+
+def headers(name: str) -> dict[str, str]:
+    """Those of a visitor's file of this name, with its type."""
+    kind = TYPES.get(posixpath.splitext(name)[1].lower(), "application/octet-stream")
+    return {
+        **settings.STATIC_HEADERS,
+        "Content-Type": kind,
+        "Content-Security-Policy": POLICY,
+        "Cache-Control": CACHED,
+        **({} if kind.startswith("image/") else {"Content-Disposition": "attachment"}),
+    }
+
+
+def private_file(file):
+    """The answer that sends a FileField's file, once your view has decided that the visitor may have it. Keep such
+    files below private/ (upload_to="private/invoices/"): no address leads there."""
+    if not isinstance(file.storage, FileSystemStorage):
+        # Its address is signed, and leads there for a while.
+        return HttpResponseRedirect(file.url)
+    if settings.SLOT:
+        # Nginx sends it, with its own headers, and the worker is free.
+        kind = headers(file.name)["Content-Type"]
+        response = HttpResponse(content_type=kind, headers={"X-Accel-Redirect": INTERNAL + file.name})
+    elif settings.SERVER_INTERFACE == "ASGI":
+        response = StreamingHttpResponse(_pieces(file.path), headers=headers(file.name))
+        response.headers["Content-Length"] = str(os.path.getsize(file.path))
+    else:
+        wanted = headers(file.name)
+        attached = "Content-Disposition" in wanted
+        response = FileResponse(file.storage.open(file.name), headers=wanted, as_attachment=attached)
+    return response
+
+
+async def _pieces(path):
+    with await asyncio.to_thread(open, path, "rb") as file:
+        while piece := await asyncio.to_thread(file.read, CHUNK):
+            yield piece
