@@ -50,3 +50,5 @@ EXPOSE 8000
 CMD ["python", "-m", "kit.serving"]
 ARG REVISION=unknown TITLE=unknown
 LABEL org.opencontainers.image.title=$TITLE org.opencontainers.image.revision=$REVISION
+# What errors and figures are labelled with.
+ENV REVISION=$REVISION

@@ -18,6 +18,11 @@ if os.environ.get(environment.STAND_INS_ALLOWED):
     sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
 
 # Settings are first read here, before any worker is forked, and stop here when something in the environment is wrong.
+if settings.METRICS:
+    # Before the project, whose own counters it makes room for.
+    from kit import figures
+else:
+    figures = None
 # Gunicorn wants a colon before the last part.
 wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))
 worker_class = settings.WORKER_CLASS
@@ -97,6 +102,14 @@ def on_starting(server):
             thread,
         )
 
+    if figures:
+        figures.serve(server.log)
+
+
+def post_fork(server, worker):
+    if figures:
+        figures.begin_worker(worker)
+
 
 def post_worker_init(worker):
     forks.worker_started.send_robust(sender=type(worker), worker=worker)
@@ -120,6 +133,8 @@ def pre_fork(server, worker):
     """
     from django.db import connections
 
+    if figures:
+        figures.take_place(server, worker)
     gc.freeze()
 
     for connection in connections.all(initialized_only=True):
@@ -134,6 +149,8 @@ def nworkers_changed(server, new_value, old_value):
 
 def child_exit(server, worker):
     succession.count(server, gone=worker)
+    if figures:
+        figures.end_worker(worker)
 
 
 def on_reload(server):

@@ -222,5 +222,11 @@ def _has_scheme(value: str, *schemes: str) -> bool:
     return True
 
 
+def is_dsn(value: str) -> bool:
+    parts = urlsplit(value)
+    project = parts.path.rpartition("/")[2]
+    return bool(parts.scheme in ("http", "https") and parts.username and parts.hostname and project.isdecimal())
+
+
 # The one that kit.settings and the project's settings read.
 env = Environment()

@@ -19,6 +19,7 @@ from kit.environment import (
     as_origin,
     env,
     is_database,
+    is_dsn,
     is_mail_server,
     is_random,
     is_redis,
@@ -84,6 +85,9 @@ WEB_CONCURRENCY = _number("WEB_CONCURRENCY", "a whole number of 1 or more", None
 WEB_THREADS = _number("WEB_THREADS", "a whole number of 1 or more", None)
 WORKER_PROCESSES = _number("WORKER_PROCESSES", "a whole number, or 0 for none", 1, least=0)
 WORKER_THREADS = _number("WORKER_THREADS", "a whole number of 1 or more", 4)
+SENTRY_DSN = env.read("str", "SENTRY_DSN", "an address such as https://key@host/1", None, validate=is_dsn, secret=True)
+METRICS = env.read("bool", "METRICS", "1 or 0", False)
+METRICS_PORT = _number("METRICS_PORT", "a port number, 1 to 65535", 9100, most=65535)
 STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False) or bool(not_compared())
 
 # --- Mode ---
@@ -284,6 +288,13 @@ MEDIA_SOURCES = []
 _media_store = env.read("str", "MEDIA_STORE", EXPECTED, None, validate=is_store, secret=True)
 if _media_store:
     STORAGES["default"], *MEDIA_SOURCES = store(_media_store)
+
+# --- Errors ---
+
+if SENTRY_DSN:
+    from kit import reports
+
+    reports.start(SENTRY_DSN, urlsplit(SITE_URL).hostname, mode=SERVER_MODE, role=SERVER_ROLE, slot=SLOT)
 
 # --- Logs ---
 

@@ -274,6 +274,11 @@ def _in_the_background(work: Coroutine, name: str) -> asyncio.Task:
     return asyncio.get_running_loop().create_task(work, context=contextvars.Context(), name=name)
 
 
+def readers() -> int:
+    """How many there are in this process."""
+    return sum(len(hub.readers) for process in list(_processes.values()) for hub in list(process.hubs.values()))
+
+
 @contextmanager
 def follow(
     topic: Topic, language: str, position: int | None, visitor: audience.Visitor | None = None

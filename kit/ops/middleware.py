@@ -1,3 +1,5 @@
+import sys
+
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.utils.deprecation import MiddlewareMixin
@@ -13,8 +15,10 @@ class HealthMiddleware:
     async_capable = True
 
     def __init__(self, get_response):
-        self.get_response = get_response
         self.is_async = iscoroutinefunction(get_response)
+        # Loaded by gunicorn.conf.py, where METRICS=1.
+        figures = sys.modules.get("kit.figures")
+        self.get_response = figures.counted(get_response) if figures else get_response
         if self.is_async:
             markcoroutinefunction(self)
 

@@ -1,0 +1,124 @@
+"""SENTRY_DSN, with a stand-in for the server that takes the reports."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+
+from workshop.tests.servers import ROOT, free_port, serve
+
+SETTINGS = """
+from workshop.probe.settings import *
+
+ROOT_URLCONF = "reported_views"
+"""
+VIEWS = """
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from workshop.probe.urls import handler400, handler404, urlpatterns, websocket_urlpatterns
+
+
+@csrf_exempt
+def broken(request):
+    typed = request.body
+    raise RuntimeError("postgres://shop:s3cret-url@db/shop?token=s3cret-query")
+
+
+urlpatterns = [path("broken", broken), *urlpatterns]
+"""
+SERVERS = {"wsgi": ("wsgi", {}), "asgi": ("asgi", {}), "stock": ("asgi", {"STOCK_ASGI": "1"})}
+
+
+@pytest.fixture
+def ingest():
+    class Takes(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            server.taken += [json.loads(line) for line in body.splitlines() if line.startswith(b"{")]
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Takes)
+    server.taken = []
+    threading.Thread(target=server.serve_forever).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def visit(server):
+    return httpx.request(
+        "POST",
+        f"{server.url}/broken?q=s3cret-query",
+        headers={"Cookie": "sessionid=s3cret-cookie", "Authorization": "Bearer s3cret-header"},
+        content="typed=s3cret-body",
+        timeout=30,
+    )
+
+
+@pytest.fixture(params=SERVERS)
+def serving(request, tmp_path):
+    mode, variables = SERVERS[request.param]
+    (tmp_path / "reported_settings.py").write_text(SETTINGS)
+    (tmp_path / "reported_views.py").write_text(VIEWS)
+    variables |= {"DJANGO_SETTINGS_MODULE": "reported_settings", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    return mode, lambda dsn: serve(mode, tmp_path, SENTRY_DSN=dsn, REVISION="abc123", **variables)
+
+
+def test_a_report_says_what_served_and_holds_no_secret(serving, ingest):
+    mode, start = serving
+    with start(f"http://key@127.0.0.1:{ingest.server_port}/1") as server:
+        assert visit(server).status_code == 500
+        for _ in range(100):
+            if reports := [item for item in ingest.taken if "exception" in item]:
+                break
+            time.sleep(0.05)
+    [report] = reports
+    assert report["exception"]["values"][-1]["type"] == "RuntimeError"
+    assert report["tags"] == {"mode": mode, "role": "pages"}
+    assert (report["release"], report["environment"]) == ("abc123", "localhost")
+    assert "s3cret" not in json.dumps(ingest.taken)
+
+
+def test_a_server_that_is_away_delays_neither_a_page_nor_the_end(serving):
+    _, start = serving
+    with start(f"http://key@127.0.0.1:{free_port()}/1") as server:
+        began = time.monotonic()
+        visit(server)
+        assert time.monotonic() - began < 1
+        ending = time.monotonic()
+    assert time.monotonic() - ending < 4
+
+
+@pytest.mark.parametrize("dsn", ["ftp://shop@away/1", "https://away/1", "https://shop@away/", "https://shop@away/a"])
+def test_a_wrong_dsn_is_refused_by_name_and_not_shown(dsn):
+    done = manage(dsn, "check")
+    assert done.returncode != 0
+    assert "SENTRY_DSN" in done.stderr
+    assert dsn not in done.stderr
+
+
+def test_without_one_the_sdk_is_not_loaded():
+    done = manage("", "shell", "-v0", "-c", "import sys; print('sentry_sdk' in sys.modules)")
+    assert done.stdout.split() == ["False"]
+
+
+def manage(dsn, *command):
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "wisheasy.settings", "SENTRY_DSN": dsn}
+    return subprocess.run(
+        [sys.executable, "manage.py", *command], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
