@@ -101,7 +101,8 @@ def on_starting(server):
             "receiver of kit.serving.forks.worker_started (docs/extend.md).",
             thread,
         )
-
+    for sentence in settings.STANDS_IN:
+        server.log.info(sentence)
     if figures:
         figures.serve(server.log)
 

@@ -281,10 +281,6 @@ check_dns() {
 
 # --- The machine ---
 
-in_mb() {
-    echo "$1" | awk '{ unit = tolower($1); gsub(/[0-9.b]/, "", unit); print int($1 * (unit == "g" ? 1024 : unit == "m" ? 1 : unit == "k" ? 1 / 1024 : 1 / 1048576)) }'
-}
-
 check_cpus() {
     local cpus names name wanted
     cpus=$(docker info --format '{{.NCPU}}')
@@ -298,26 +294,48 @@ check_cpus() {
     fine "$cpus"
 }
 
-# All containers at their limits, at a release, when two versions run beside each other.
+# limits [MODE]: in MB, those of what runs all the time, and of what runs during a release, when there are two versions of the servers.
+limits() {
+    SLOT=$(docker/read_env SLOT)
+    export SLOT SERVER_MODE="${1:-$(docker/read_env SERVER_MODE)}"
+    COMPOSE_PROFILES=$(docker/read_env COMPOSE_PROFILES)
+    # A release starts what obtains the certificate by its name.
+    case $(docker/read_env SITE_URL) in https://*) COMPOSE_PROFILES=$COMPOSE_PROFILES,https ;; esac
+    export COMPOSE_PROFILES
+    docker compose config 2>/dev/null | awk '
+        function add() {
+            if (service == "" || once) return
+            always += memory * copies
+            released += memory * copies * (service ~ /-(blue|green)$/ ? 2 : 1)
+        }
+        /^[^ ]/ { add(); service = ""; inside = $1 == "services:" }
+        inside && /^  [^ ]/ { add(); service = $1; sub(/:$/, "", service); memory = once = 0; copies = 1 }
+        /^    mem_limit:/ { gsub(/"/, "", $2); memory = $2 / 1048576 }
+        /^    scale:/ { copies = $2 }
+        /^    restart: "no"/ { once = 1 }
+        END { add(); print int(always), int(released) }'
+}
+
+# check_memory [MODE]: all containers at their limits.
 check_memory() {
-    local there memory wanted=0 free servers='WEB_MEMORY WEB_MEMORY'
+    local there always released free
+    local mend='docker/configure MEMORY=1g or MEMORY=2g, whichever is below that, lower WEB_MEMORY in .env, or take a larger machine.'
     there=$(docker info --format '{{.MemTotal}}')
     [ -n "$there" ] || return 0
-    there=$(in_mb "$there")
-    [ "$(docker/read_env SERVER_MODE)" != hybrid ] || servers="$servers $servers"
-    # shellcheck disable=SC2086
-    for memory in $(in_mb "$(docker/read_env $servers NGINX_MEMORY WAITING_ROOM_MEMORY POSTGRES_MEMORY REDIS_MEMORY BACKUP_MEMORY)"); do
-        wanted=$((wanted + memory))
-    done
+    there=$((there / 1048576))
+    read -r always released < <(limits "${1-}")
     free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
-    if [ "${free:-1024}" -lt 256 ]; then
+    if [ "$always" -gt "$there" ]; then
+        broken "This machine has $there MB of memory, and the containers may take $always" \
+            'When they do, the kernel ends one of them, and it may be PostgreSQL.' "$mend"
+    elif [ "${free:-1024}" -lt 256 ]; then
         warn "$free MB of memory are free" 'A release starts a second set of servers, and the kernel may end one of them.' \
             'see which container takes it (docker stats --no-stream), or give the machine more.'
-    elif [ "$wanted" -gt "$there" ]; then
-        warn "At a release the containers may take $wanted MB, and there are $there" \
-            'If they do, the kernel ends one of them, and it may be PostgreSQL.' 'lower WEB_MEMORY in .env, or give the machine more.'
+    elif [ "$released" -gt "$there" ]; then
+        warn "This machine has $there MB of memory, and during a release the containers may take $released" \
+            'If they do, the kernel ends one of them, and it may be PostgreSQL.' "$mend"
     else
-        fine "$there MB, of which the containers may take $wanted at a release"
+        fine "$there MB, of which the containers may take $released at a release"
     fi
 }
 

@@ -296,6 +296,19 @@ if SENTRY_DSN:
 
     reports.start(SENTRY_DSN, urlsplit(SITE_URL).hostname, mode=SERVER_MODE, role=SERVER_ROLE, slot=SLOT)
 
+# --- Without services ---
+
+# What stands in for a service that is not there, said at the start. Add a sentence of your own.
+STANDS_IN = []
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    STANDS_IN += ["The database is an SQLite file in var/ (DATABASE_URL names another)."]
+if not REDIS_URL:
+    STANDS_IN += ["One process carries live changes, as there is no Redis (REDIS_URL)."]
+if not CACHE_URL:
+    STANDS_IN += ["The cache is the memory of each process (CACHE_URL)."]
+if MAIL_SHOWN:
+    STANDS_IN += [f"No mail leaves: {SITE_URL}/dev/mail/ shows them (EMAIL_URL)."]
+
 # --- Logs ---
 
 # To stderr. Gunicorn's and Uvicorn's: gunicorn.conf.py.

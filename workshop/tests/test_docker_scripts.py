@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from workshop.tests.shells import SHELLS, tools
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 # The secrets that come from elsewhere: there is nothing to make them of.
 EMPTY = re.findall(r"^secret (\w+) ''$", (ROOT / "docker/configure").read_text(), re.MULTILINE)
@@ -163,6 +165,69 @@ def test_configure_adds_a_variable_where_an_env_file_has_none(run, project):
     assert (project / ".env").read_text() == "MORE=x\nSERVER_MODE=asgi\n"
 
 
+PRESETS = re.findall(
+    r"^\| `([A-Z_]+)` \| (\w+) \| (\w+) \| (\w+) \|$", (ROOT / "docs/first-deploy.md").read_text(), re.M
+)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("size", ["1g", "2g", "4g"])
+def test_configure_writes_the_limits_that_the_table_of_the_first_deploy_has(run, project, size, shell):
+    (project / ".env").write_text("# mine\nWEB_MEMORY=1g\n")
+    assert len(PRESETS) > 8
+    command = [f"{tools(shell)}/{shell}", "docker/configure", f"MEMORY={size}"]
+    assert run(*command).returncode == 0
+    assert PRESETS[0][0] == "WEB_MEMORY"
+    wanted = {name: values[["1g", "2g", "4g"].index(size)] for name, *values in PRESETS}
+    assert {name: value for name, value in variables(project).items() if not name.startswith("WORKER_")} == wanted
+
+
+@pytest.mark.parametrize(("size", "total"), [("1g", 1_010_000_000), ("2g", 2_050_000_000), ("4g", 4_100_000_000)])
+def test_the_first_env_file_has_limits_that_a_release_fits_in(run, project, size, total):
+    run("docker/configure", docker=GOOD_DOCKER.replace("info*)", f"info*) echo {total};"))
+    found = variables(project)
+    assert found["WEB_MEMORY"] == dict(zip(["1g", "2g", "4g"], PRESETS[0][1:], strict=True))[size]
+    in_mb = {name: int(value[:-1]) for name, value in found.items() if re.fullmatch(r"\w+_MEMORY", name)}
+    # Off until it is turned on.
+    del in_mb["OFFSITE_MEMORY"]
+    workers = in_mb.pop("WORKER_MEMORY", 0) * int(found.get("WORKER_PROCESSES", 0))
+    assert sum(in_mb.values()) + in_mb["WEB_MEMORY"] + 2 * workers <= total / 2**20 - 200
+
+
+def test_a_start_is_refused_where_not_even_one_version_fits(run, project):
+    (project / ".env").write_text("SERVER_MODE=wsgi\n")
+    docker = GOOD_DOCKER.replace("info*)", "*MemTotal*) echo 1032847360; exit ;;\n    info*)")
+    docker = docker.replace('case "$*" in\n', f'case "$*" in\n    "compose config") exec {DOCKER} "$@" ;;\n', 1)
+    result = run("docker/preflight", "hybrid", docker=docker)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "This machine has 985 MB of memory, and the containers may take 3072: docker/configure MEMORY=1g"
+    )
+
+
+@pytest.mark.parametrize("value", ["", "2", "2gb", "lots"])
+def test_a_size_of_memory_that_has_no_preset_is_refused(run, project, value):
+    result = run("docker/configure", f"MEMORY={value}")
+    assert (result.returncode, result.stderr) == (
+        1, f"MEMORY='{value}' is wrong: expected 1g, 2g or 4g, whichever this machine has at least.\n",
+    )  # fmt: skip
+    assert not (project / ".env").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_configure_writes_a_secret_into_its_file_alone(run, project, shell):
+    configure = [f"{tools(shell)}/{shell}", "docker/configure"]
+    result = run(*configure, "STRIPE_KEY=it's $1 \\n", "BACKUP_S3_SECRET=other", "SERVER_MODE=asgi")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (project / "secrets/app/stripe_key").read_text() == "it's $1 \\n\n"
+    assert mode(project / "secrets/app/stripe_key") == 0o644
+    assert secrets(project)["backup_s3_secret"] == "other"
+    assert not {"STRIPE_KEY", "BACKUP_S3_SECRET"} & set(variables(project))
+    assert not re.search("other|it's", result.stdout)
+    run(*configure, "STRIPE_KEY=")
+    assert not (project / "secrets/app/stripe_key").exists()
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_URL", "BACKUP_S3_SECRET"])
 def test_configure_refuses_a_secret_in_an_env_file_where_it_would_have_no_effect(run, project, name):
     (project / ".env").write_text(f"{name}=x\n")
@@ -202,11 +267,11 @@ def test_the_variables_of_the_project_are_passed_on_and_those_of_the_template_ar
     )
     secret = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
     lines = [f"{name}=1" for name in template if name not in secret]
-    own = ["SHOP_NAME='a b'", "export SENTRY_DSN=https://x", "lower=1", "# COMMENTED=1", "COMPOSE_PARALLEL_LIMIT=1"]
+    own = ["SHOP_NAME='a b'", "export OTEL_SERVICE_NAME=x", "lower=1", "# COMMENTED=1", "COMPOSE_PARALLEL_LIMIT=1"]
     (project / ".env").write_text("\n".join([*lines, *own]) + "\n")
     result = run("docker/configure")
     assert (result.returncode, result.stderr) == (0, "")
-    assert (project / ".env.names").read_text().split() == ["SHOP_NAME", "SENTRY_DSN", "lower"]
+    assert (project / ".env.names").read_text().split() == ["SHOP_NAME", "OTEL_SERVICE_NAME", "lower"]
 
 
 @pytest.mark.parametrize(

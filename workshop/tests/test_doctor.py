@@ -23,6 +23,7 @@ case "$*" in
     *MemTotal*) echo 8589934592 ;;
     *DockerRootDir*) echo /nowhere ;;
     *SystemTime*) date -u +%Y-%m-%dT%H:%M:%S.123456789Z ;;
+    "compose config") exec {DOCKER} "$@" ;;
     "compose version --short") echo 2.40.3 ;;
     "volume inspect"* | "image inspect"* | "compose exec"*) exit 1 ;;
 esac
@@ -280,7 +281,7 @@ WARNINGS = {
     "little-memory": (
         lambda doctor: doctor.docker("*MemTotal*) echo 2147483648; exit ;;"),
         "memory",
-        "may take 2688 MB, and there are 2048",
+        "has 2048 MB of memory, and during a release the containers may take 2688",
     ),
     "redirect-for-ever": (
         set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES is empty",

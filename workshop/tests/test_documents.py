@@ -70,7 +70,7 @@ IN_CAPITALS = {
     "SHOP_NAME", "STRIPE_KEY", "WSGI", "ASGI", "SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF",
     "WAGTAIL_GRAVATAR_PROVIDER_URL", "WAGTAIL_ENABLE_UPDATE_CHECK", "KEEP", "OLD_SLOT", "TOPIC", "SET",
     "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD", "FAILED",
-    "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB",
+    "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB", "MEMORY",
 }  # fmt: skip
 # These pages add variables of their own.
 NOT_RECIPES = [name for name in TEXTS if not name.startswith(("docs/recipes/", "deploy/"))]

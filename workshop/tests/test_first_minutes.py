@@ -58,6 +58,7 @@ def test_one_command_leads_from_a_clone_to_the_page_with_what_production_needs(o
         "Installing requirements.txt into .venv …",
         f"wisheasy is up in asgi mode: http://localhost:{port} (Ctrl+C stops it)",
     ]
+    assert any("The database is an SQLite file in var/" in line for line in lines)
     packages = {path.name.split("-")[0] for path in tmp_path.glob("clone/.venv/lib/*/site-packages/*.dist-info")}
     assert "django" in packages
     assert packages & {"pytest", "ruff", "playwright"} == set()

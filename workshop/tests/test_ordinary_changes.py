@@ -137,7 +137,7 @@ def add_a_field_with_its_migration():
 
 
 def add_a_tag_to_the_policy():
-    change("shop/settings.py", '"img-src": [CSP.SELF]', '"img-src": [CSP.SELF, "https://images.example.com"]')
+    change("shop/settings.py", '"img-src": [CSP.SELF, ', '"img-src": [CSP.SELF, "https://images.example.com", ')
     image = '{% block content %}<img src="https://images.example.com/a.png" alt="A">'
     change("shop/templates/home.html", "{% block content %}", image)
 
