@@ -1,5 +1,5 @@
 # `make rename` removes this file.
 rename: ## Make this clone yours: make rename NAME=shop (KEEP=wishes, CI=github or gitlab, LANGUAGES=en,ko)
 	@bin/venv
-	@CI="$(call given,CI)" $(PYTHON) workshop/rename.py "$(call given,NAME)"
+	@CI="$(call given,CI)" $(PYTHON) -P workshop/rename.py "$(call given,NAME)"
 .PHONY: rename

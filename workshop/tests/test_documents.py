@@ -14,7 +14,7 @@ DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
         *(path for folder in ("docs", "kit", "nginx", "docker", "deploy") for path in ROOT.glob(f"{folder}/**/*.md")),
-        ROOT / "workshop/README.md",
+        *(ROOT / f"workshop/{name}README.md" for name in ("", "shop/")),
         *ROOT.glob("workshop/bench/results/*.md"),
     ]
 )
