@@ -14,6 +14,11 @@ class OpsConfig(AppConfig):
                 'INSTALLED_APPS has no "django_ox", which keeps the jobs: add it, and "django-ox~=1.9" to the packages '
                 "in pyproject.toml, and run make lock."
             )
+        if settings.MAILERS["default"]["BACKEND"].startswith("kit.mail.") and "kit.mail" not in settings.INSTALLED_APPS:
+            raise SystemExit(
+                'INSTALLED_APPS has no "kit.mail", which keeps mails until they are sent: add it, and '
+                'path("dev/mail/", include("kit.mail.urls")) to urlpatterns in urls.py.'
+            )
         # Before the first model, which would load it and end in a traceback.
         for alias, database in settings.DATABASES.items():
             engine = database.get("ENGINE", "django.db.backends.dummy")

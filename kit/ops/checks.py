@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from kit.serving import modes, not_compared
 
+NO_SERVER = "kit.mail.backend.NoServer"
 # Connections left for PostgreSQL's own superusers, a migration, a backup and a person with psql.
 RESERVED_CONNECTIONS = 10
 DIRECTIVES = {
@@ -59,6 +60,17 @@ def check_shared_channel_layer():
             f"SERVER_MODE={settings.SERVER_MODE} with {settings.PROCESSES} processes needs Redis: with the in-memory "
             "channel layer a change made in one process is not pushed to the pages that hang on another.",
             "Set REDIS_URL, or run SERVER_MODE=asgi with WEB_CONCURRENCY=1.",
+        )
+
+
+@check(Warning, "W008", Tags.compatibility, deploy=True)
+def check_shared_cache():
+    backend = settings.CACHES.get("default", {}).get("BACKEND", "")
+    if backend.endswith("locmem.LocMemCache") and settings.PROCESSES > 1:
+        yield (
+            f"The cache is in the memory of each of {settings.PROCESSES} processes: each counts limits for itself, and "
+            "does not see what another has deleted.",
+            "Set CACHE_URL to a Redis (redis://…), or WEB_CONCURRENCY=1.",
         )
 
 
@@ -137,6 +149,16 @@ def check_public_address():
         yield (
             f"SITE_URL={settings.SITE_URL} is public and not encrypted: passwords and sessions travel in clear.",
             "Give it a certificate and set SITE_URL to the https:// address.",
+        )
+
+
+@check(Warning, "W007", Tags.compatibility, deploy=True)
+def check_mail_leaves():
+    if settings.MAILERS["server"].get("BACKEND") == NO_SERVER and not _is_local():
+        yield (
+            f"EMAIL_URL is missing: no mail leaves {settings.SITE_URL}, not even a link that resets a password.",
+            "Run docker/configure EMAIL_URL=smtp://user:password@host:587 (or EMAIL_URL=-, to paste it), then make "
+            "release.",
         )
 
 

@@ -101,5 +101,7 @@ def _redis() -> str:
     return "ok"
 
 
-def redis_client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT)
+def redis_client(url: str = "") -> redis.Redis:
+    return redis.Redis.from_url(
+        url or settings.REDIS_URL, socket_connect_timeout=REDIS_TIMEOUT, socket_timeout=REDIS_TIMEOUT
+    )

@@ -211,7 +211,9 @@ def test_every_variable_of_the_settings_reaches_the_containers(name):
     given = {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]}
     image = re.findall(r"^\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     # Gunicorn's default port is the one that Nginx asks; a secret of secrets/app is found without a variable.
-    assert read_by_settings() - given - set(image) == {"PORT", "MEDIA_STORE", "SENTRY_DSN"}
+    assert read_by_settings() - given - set(image) == {
+        "PORT", "CACHE_URL", "EMAIL_URL", "MEDIA_STORE", "SENTRY_DSN",
+    }  # fmt: skip
 
 
 def test_postgresql_takes_the_connections_that_the_check_reckons_with():
@@ -243,7 +245,13 @@ def test_the_image_ends_unprivileged_and_starts_without_a_shell():
 
 # --- make dev-docker ---
 
-DEV = yaml.safe_load((ROOT / "docker-compose.dev.yml").read_text())
+
+class Loader(yaml.SafeLoader):
+    """Knows the tag of Compose by which a list takes the place of another."""
+
+
+Loader.add_constructor("!override", Loader.construct_sequence)
+DEV = yaml.load((ROOT / "docker-compose.dev.yml").read_text(), Loader)
 
 
 def test_the_stack_to_work_in_has_secrets_of_its_own():
@@ -260,5 +268,13 @@ def test_the_stack_to_work_in_writes_nothing_into_the_checkout():
 
 @pytest.mark.parametrize("name", sorted(DEV["services"]))
 def test_the_stack_to_work_in_has_the_rights_of_the_other(name):
-    assert set(DEV["services"][name]) <= {"restart", "tty", "volumes", "command"}
+    assert set(DEV["services"][name]) <= {"environment", "restart", "tty", "volumes", "command", "ports"}
     assert name in SERVICES
+
+
+def test_mails_are_shown_where_nginx_is_published_for_this_machine_alone():
+    """Whatever .env says: a forged Host would do elsewhere."""
+    published = [text for service in DEV["services"].values() for text in service.get("ports", [])]
+    assert published == ["127.0.0.1:${PORT:-8000}:8080"]
+    assert "ports: !override" in (ROOT / "docker-compose.dev.yml").read_text()
+    assert {SERVICES[name]["environment"]["DEV_MAIL"] for name in [*SERVERS, *WORKERS, "migrate"]} == {"0"}

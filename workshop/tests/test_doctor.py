@@ -279,9 +279,9 @@ WARNINGS = {
     "clock-that-drifts": (lambda doctor: doctor.program("timedatectl", "echo no"), "clock", "Nothing keeps the clock"),
     "little-room": (lambda doctor: doctor.program("df", DF.format(2_000_000)), "disk", "1953 MB are free"),
     "little-memory": (
-        lambda doctor: doctor.docker("*MemTotal*) echo 2147483648; exit ;;"),
+        lambda doctor: doctor.docker("*MemTotal*) echo 2684354560; exit ;;"),
         "memory",
-        "has 2048 MB of memory, and during a release the containers may take 2688",
+        "has 2560 MB of memory, and during a release the containers may take 3456",
     ),
     "redirect-for-ever": (
         set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES is empty",

@@ -320,7 +320,9 @@ def test_a_budget_that_fits_passes():
 @pytest.mark.parametrize(("slot", "fits"), [({}, True), ({"SLOT": "blue"}, False)], ids=["alone", "in-the-stack"])
 def test_in_the_stack_the_budget_is_for_two_versions_beside_each_other(slot, fits):
     address = "postgres://u:p@localhost/d"
-    result = start("manage.py", "check", **GOOD, DATABASE_URL=address, WEB_CONCURRENCY="12", **slot)
+    result = start(
+        "manage.py", "check", **GOOD, DATABASE_URL=address, WEB_CONCURRENCY="12", WORKER_PROCESSES="0", **slot
+    )
     assert (result.returncode == 0) == fits
     assert ("The workers of both slots may open 96 connections" in result.stderr) != fits
 
@@ -343,7 +345,8 @@ def test_the_deployment_check_is_silent_for_a_proper_address(mode):
     result = start(
         "manage.py", "check", "--deploy", "--fail-level", "WARNING",
         SECRET_KEY=secrets.token_urlsafe(64), SITE_URL="https://www.example.com", SERVER_MODE=mode,
-        REDIS_URL="redis://localhost:6379/0", FORWARDED_ALLOW_IPS="127.0.0.1",
+        REDIS_URL="redis://localhost:6379/0", CACHE_URL="redis://localhost:6379/1", EMAIL_URL="smtp://localhost",
+        FORWARDED_ALLOW_IPS="127.0.0.1",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
 

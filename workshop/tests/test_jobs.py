@@ -126,9 +126,10 @@ except RuntimeError:
     assert embedded.run(code) == "False"
 
 
-def test_a_clone_from_before_jobs_is_told_what_to_add(tmp_path):
+@pytest.mark.parametrize("app", ["django_ox", "kit.mail"])
+def test_a_clone_from_before_an_app_is_told_what_to_add(tmp_path, app):
     (tmp_path / "before.py").write_text(
-        "from wisheasy.settings import *\nINSTALLED_APPS = [app for app in INSTALLED_APPS if app != 'django_ox']\n"
+        f"from wisheasy.settings import *\nINSTALLED_APPS = [app for app in INSTALLED_APPS if app != {app!r}]\n"
     )
     variables = {"DJANGO_SETTINGS_MODULE": "before", "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "manage.py", "check"]
@@ -136,7 +137,8 @@ def test_a_clone_from_before_jobs_is_told_what_to_add(tmp_path):
         command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
     assert result.returncode == 1
-    assert result.stderr.startswith('INSTALLED_APPS has no "django_ox"')
+    assert result.stderr.startswith(f'INSTALLED_APPS has no "{app}"')
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("processes", "slot", "more"), [(0, "blue", 0), (1, "blue", 12), (3, "green", 36), (1, "", 6)])

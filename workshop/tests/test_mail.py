@@ -1,5 +1,6 @@
 """Mail: kept with what the request wrote, sent by the mailer `server`, shown on a developer's machine alone."""
 
+import re
 import smtplib
 
 import pytest
@@ -9,6 +10,11 @@ from django.db import transaction
 from kit.environment import WrongPart, as_mail_server
 from kit.mail import tasks
 from kit.mail.models import Message
+
+from . import certificates
+from .mail_server import mail_server
+from .servers import free_port
+from .test_jobs import Jobs
 
 
 @pytest.fixture
@@ -51,14 +57,41 @@ def full():
 
 
 @pytest.mark.django_db
-def test_what_a_job_sends_is_what_django_would_have_sent(sent):
-    mailers["server"].send_messages([full()])
-    assert mailers["default"].send_messages([full(), full()]) == 2
-    for key in Message.objects.values_list("pk", flat=True):
-        tasks.send.call(key)
-    envelopes = [(sender, recipients) for sender, recipients, _ in sent]
-    assert envelopes == [envelopes[0]] * 3
+@pytest.mark.parametrize("is_encrypted", [False, True], ids=["clear", "starttls"])
+def test_what_a_job_sends_arrives_as_what_django_sends(settings, tmp_path, monkeypatch, is_encrypted):
+    certificate = certificates.issue(tmp_path / "certificate", "localhost") if is_encrypted else None
+    if certificate:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "ca.pem"))
+    with mail_server(certificate=certificate) as server:
+        url = f"smtp://{'me:p%40ss@' if certificate else ''}localhost:{server.port}"
+        settings.MAILERS = {**settings.MAILERS, "server": {"OPTIONS": as_mail_server(url)}}
+        mailers["server"].send_messages([full()])
+        assert mailers["default"].send_messages([full(), full()]) == 2
+        for key in Message.objects.values_list("pk", flat=True):
+            tasks.send.call(key)
+    # The boundaries between the parts are random.
+    mails = [(*envelope, re.sub(rb"={15}[0-9]+==", b"=", content)) for *envelope, content in server.mails]
+    assert mails == [mails[0]] * 3
+    sender, recipients, content = mails[0]
+    assert "shop@example.com" in sender
+    assert [who for who in ("ann", "bob", "carl") if any(f"<{who}@" in each for each in recipients)] == [
+        "ann", "bob", "carl",
+    ]  # fmt: skip
+    assert b"bob@" not in content
     assert not Message.objects.exists()
+
+
+def test_a_mail_waits_for_a_server_that_is_away(tmp_path):
+    port = free_port()
+    jobs = Jobs("wsgi", tmp_path, EMAIL_URL=f"smtp://127.0.0.1:{port}", BACKOFF="2")
+    code = "from django.core.mail import send_mail; send_mail('Hello', 'text', None, ['ann@example.com']); "
+    with jobs.serve():
+        task = jobs.run(f"{code}print(OxTask.objects.get(task_path='kit.mail.tasks.send').pk)")
+        jobs.comes_to(task, "READY 1")
+        with mail_server(port) as server:
+            jobs.comes_to(task, "SUCCESSFUL 2", "SUCCESSFUL 3")
+    assert [b"Subject: Hello" in content for *_, content in server.mails] == [True]
+    assert jobs.run("from kit.mail.models import Message; print(Message.objects.count())") == "0"
 
 
 @pytest.mark.django_db

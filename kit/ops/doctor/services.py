@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import smtplib
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -10,6 +11,8 @@ from channels.layers import get_channel_layer
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import ERROR, WARNING, run_checks
+from django.core.mail import mailers
+from django.core.mail.backends import smtp
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Min, Q
@@ -18,7 +21,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from kit.ops import health
-from kit.ops.checks import RESERVED_CONNECTIONS
+from kit.ops.checks import NO_SERVER, RESERVED_CONNECTIONS
 
 from . import broken, ok, warning
 
@@ -28,6 +31,7 @@ NEARLY_USED_UP = 0.9
 JOBS_WAIT_WITHIN = 5
 # Seconds for a message to go through Redis.
 PUSHED_WITHIN = 5
+MORE_MEMORY = "Raise REDIS_MAXMEMORY in .env, and REDIS_MEMORY with it, then docker compose up --detach --wait redis"
 LATE = "A change reaches open pages some seconds later, by polling: pushes go through Redis."
 
 
@@ -209,7 +213,7 @@ def check_redis():
             yield warning(
                 f"Redis holds {used >> 20} MB of the {most >> 20} that it may.",
                 "It throws away what it has no room for.",
-                "Raise REDIS_MAXMEMORY in .env, and REDIS_MEMORY with it, then docker compose up --detach --wait redis",
+                MORE_MEMORY,
             )
         else:
             yield ok("Redis answers")
@@ -248,3 +252,49 @@ async def _push():
             await layer.receive(channel)
     finally:
         await layer.group_discard(group, channel)
+
+
+def check_cache():
+    """Not through kit.cache, for which a Redis that is away is no failure."""
+    cache = settings.CACHES["default"]
+    if cache["BACKEND"] != "kit.cache.RedisCache":
+        return
+    key = f"{cache['KEY_PREFIX']}:doctor-{secrets.token_hex(8)}"
+    try:
+        with health.redis_client(cache["LOCATION"][0]) as client:
+            client.set(key, "here", ex=60)
+            is_kept = client.get(key) == b"here"
+            client.delete(key)
+    except redis.RedisError as error:
+        yield broken(
+            f"The cache in Redis can't be used: {error}",
+            "No page fails, but nothing is cached, and limits that count there let everything through.",
+            "docker compose restart redis; where it is elsewhere, correct secrets/app/cache_url",
+        )
+    else:
+        if is_kept:
+            yield ok("Redis keeps what is cached")
+        else:
+            yield warning("Redis has thrown away what was cached just now.", "It has no room.", MORE_MEMORY)
+
+
+def check_mail():
+    """The mail server takes a connection, TLS and the password. No mail is sent."""
+    if settings.MAILERS["server"].get("BACKEND") == NO_SERVER:
+        # Whether there has to be one, the system checks say.
+        yield ok("no mail leaves: EMAIL_URL is missing")
+        return
+    server = mailers["server"]
+    if not isinstance(server, smtp.EmailBackend):
+        return
+    try:
+        server.open()
+        server.close()
+    except (OSError, smtplib.SMTPException) as error:
+        yield broken(
+            f"The mail server {server.host}:{server.port} can't be used: {str(error) or type(error).__name__}",
+            "Mails wait and are tried again for half an hour; then they stay in the admin.",
+            "correct secrets/app/email_url (docker/configure EMAIL_URL=-), then make release",
+        )
+    else:
+        yield ok(f"the mail server {server.host}:{server.port} answers")

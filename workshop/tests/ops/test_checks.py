@@ -12,6 +12,7 @@ from django.urls import include, path, re_path
 
 from kit import serving
 from kit.ops import checks
+from kit.ops.checks import NO_SERVER
 from kit.serving.modes import MODES
 
 
@@ -91,6 +92,8 @@ FOUND = {
         {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": None}}, "STOCK_ASGI": True, **UNDER_ASGI},
         "ops.E009",
     ),
+    "cache-in-memory": (checks.check_shared_cache, {"CACHES": LOCMEM, "PROCESSES": 2}, "ops.W008"),
+    "no-mail-server": (checks.check_mail_leaves, {**HTTPS, "MAILERS": {"server": {"BACKEND": NO_SERVER}}}, "ops.W007"),
     "http": (
         checks.check_public_address, {"SITE_URL": "http://example.com", "ALLOWED_HOSTS": ["example.com"]}, "ops.W001",
     ),
@@ -172,6 +175,10 @@ FINE = {
     "sessions-of-one-process": (
         checks.check_shared_sessions, {"SESSION_ENGINE": IN_CACHE, "CACHES": LOCMEM, "PROCESSES": 1},
     ),
+    "cache-in-redis": (checks.check_shared_cache, {"CACHES": REDIS, "PROCESSES": 2}),
+    "cache-of-one-process": (checks.check_shared_cache, {"CACHES": LOCMEM, "PROCESSES": 1}),
+    "no-mail-server-here": (checks.check_mail_leaves, {**HTTP, "MAILERS": {"server": {"BACKEND": NO_SERVER}}}),
+    "mail-server": (checks.check_mail_leaves, {**HTTPS, "MAILERS": {"server": {"OPTIONS": {"host": "localhost"}}}}),
     "pool": (checks.check_pool, {"DATABASES": {"default": {**POSTGRESQL, "OPTIONS": POOL}}}),
     "kept": (checks.check_kept_connections, {"DATABASES": {"default": {**POSTGRESQL, "CONN_MAX_AGE": 60}}}),
     "any-proxy-in-the-stack": (

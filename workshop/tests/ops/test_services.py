@@ -10,7 +10,11 @@ from django.utils import timezone
 from django_ox.models import OxTask
 
 from kit import jobs
+from kit.environment import as_mail_server
 from kit.ops.doctor import services
+from workshop.tests import certificates
+from workshop.tests.mail_server import mail_server
+from workshop.tests.servers import free_port
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no limit of connections")
 
@@ -104,3 +108,51 @@ def test_jobs_are_pruned_after_a_day_and_failed_ones_after_thirty(db):
     create("FAILED", 31)
     jobs.prune.func()
     assert set(OxTask.objects.values_list("pk", flat=True)) == kept
+
+
+@pytest.fixture
+def use_mail_server(settings):
+    def use(url):
+        settings.MAILERS = {**settings.MAILERS, "server": {"OPTIONS": as_mail_server(url)}}
+
+    return use
+
+
+def test_a_mail_server_that_takes_the_password_is_fine(use_mail_server, tmp_path, monkeypatch):
+    certificate = certificates.issue(tmp_path / "certificate", "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "ca.pem"))
+    with mail_server(certificate=certificate) as server:
+        use_mail_server(f"smtp://me:s3cret@localhost:{server.port}")
+        assert [finding.status for finding in services.check_mail()] == ["ok"]
+    with mail_server(certificate=certificate, takes_password=False) as server:
+        use_mail_server(f"smtp://me:s3cret@localhost:{server.port}")
+        (finding,) = services.check_mail()
+    assert "535" in finding.what
+    assert "s3cret" not in str(finding)
+
+
+@pytest.mark.parametrize("why", ["refused", "STARTTLS", "CERTIFICATE_VERIFY_FAILED"])
+def test_a_mail_server_that_cannot_be_used_is_named_without_the_password(use_mail_server, tmp_path, why):
+    certificate = certificates.issue(tmp_path / "certificate", "localhost") if why.startswith("CERT") else None
+    with mail_server(certificate=certificate) as server:
+        port = free_port() if why == "refused" else server.port
+        use_mail_server(f"smtp://me:s3cret@localhost:{port}")
+        (finding,) = services.check_mail()
+    assert finding.what.startswith(f"The mail server localhost:{port} can't be used: ")
+    assert why in finding.what
+    assert "s3cret" not in str(finding)
+
+
+def test_without_a_mail_server_it_says_so(settings):
+    settings.MAILERS = {**settings.MAILERS, "server": {"BACKEND": "kit.mail.backend.NoServer"}}
+    (finding,) = services.check_mail()
+    assert (finding.status, finding.what) == ("ok", "no mail leaves: EMAIL_URL is missing")
+
+
+def test_a_cache_that_is_away_is_named_without_the_password(settings):
+    assert list(services.check_cache()) == []
+    url = "redis://cache:s3cret@127.0.0.1:1/1"
+    settings.CACHES = {"default": {"BACKEND": "kit.cache.RedisCache", "LOCATION": [url], "KEY_PREFIX": "cache"}}
+    (finding,) = services.check_cache()
+    assert finding.what.startswith("The cache in Redis can't be used: ")
+    assert "s3cret" not in str(finding)

@@ -159,6 +159,14 @@ def test_redis_does_for_the_project_what_that_needs_and_nothing_else(stack):
         "PUBLISH asgi__group__nobody text": "0",
     }
     assert ask_redis(stack, REFUSED) == dict.fromkeys(REFUSED, "NoPermissionError")
+    # The user of the cache has its own keys, in a database of its own.
+    cache = f"cache:{secrets(stack)['redis_password']}@"
+    refused = [*(set(REFUSED) - {"SELECT 1", "SCAN 0"}), "SUBSCRIBE asgi__group__nobody", "DEL asgi:key"]
+    assert ask_redis(stack, ["SET cache:stranger 1", "GET cache:stranger"], cache) == {
+        "SET cache:stranger 1": "True",
+        "GET cache:stranger": "b'1'",
+    }
+    assert ask_redis(stack, refused, cache) == dict.fromkeys(refused, "NoPermissionError")
 
 
 @pytest.mark.parametrize("who", ["", "app:guessed@", "default:guessed@", "another:guessed@"])

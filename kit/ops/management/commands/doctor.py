@@ -14,6 +14,8 @@ PARTS = {
         "jobs": (services.check_jobs, ("database", "migrations")),
         "redis": (services.check_redis, ()),
         "push": (services.check_push, ("redis",)),
+        "cache": (services.check_cache, ("redis",)),
+        "mail": (services.check_mail, ()),
     },
     "visits": {
         "servers": (visits.check_servers, ()),
