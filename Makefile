@@ -90,7 +90,7 @@ deploy: ## Release an image on a host over SSH: what CI does (docker/deploy list
 ##@ Data
 
 backup: ## Back up the database now
-	@docker/preflight secrets && docker compose --progress quiet run --rm --no-deps -T backup now
+	@docker/preflight secrets && docker compose --progress quiet run --rm --no-deps -T backup now && echo "It holds the database. Visitors' files are in the volume media, and copied by offsite alone."
 
 backups: ## List the backups
 	@docker/preflight secrets && docker compose --progress quiet run --rm --no-deps -T backup list

@@ -161,3 +161,5 @@ def on_reload(server):
 
 def pre_request(worker, req):
     limits.check(req)
+    # For kit/serving/bodies.py, which gets nothing else of it.
+    req.body.force_close = req.force_close

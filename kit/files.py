@@ -1,16 +1,19 @@
 """Visitors' files: how they are named, kept and served. Nginx says the same in nginx/snippets/media.conf."""
 
 import asyncio
+import contextlib
 import os
 import posixpath
 import re
 import secrets
+import time
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import FileResponse, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.tasks import task
 
 # By the end of the name. What is not here is application/octet-stream, and nothing but pictures opens in a browser.
 TYPES = {
@@ -33,6 +36,7 @@ PRIVATE = "private/"
 # Where Nginx takes what private_file() answers.
 INTERNAL = "/private-media/"
 CHUNK = 256 * 1024
+DAY = 24 * 3600
 
 
 class RandomNames:
@@ -93,6 +97,15 @@ def private_file(file):
         attached = "Content-Disposition" in wanted
         response = FileResponse(file.storage.open(file.name), headers=wanted, as_attachment=attached)
     return response
+
+
+@task
+def prune() -> None:
+    """What servers that were killed have left of bodies that they were receiving (TMPDIR in docker-compose.yml)."""
+    for file in settings.MEDIA_ROOT.glob(".uploads/*"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - DAY:
+                file.unlink()
 
 
 async def _pieces(path):

@@ -283,6 +283,7 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 STORAGES["default"] = {"BACKEND": "kit.files.Files"}
+SCHEDULES["prune_uploads"] = {"task": "kit.files.prune", "cron": "37 4 * * *"}
 # Where pages load visitors' files from, for SECURE_CSP: nothing but this site, until they are in a store.
 MEDIA_SOURCES = []
 _media_store = env.read("str", "MEDIA_STORE", EXPECTED, None, validate=is_store, secret=True)

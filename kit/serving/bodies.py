@@ -2,6 +2,7 @@
 Django takes a form for empty. A body over LIMIT_UPLOAD gets 413 before it is read: a form with files is handed on
 without its body, so that Django answers with the page for it (kit.files.UploadLimit)."""
 
+import time
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 
@@ -10,6 +11,8 @@ from django.conf import settings
 # Bytes that are read at a time.
 PIECE = 64 * 1024
 TOO_LARGE = b"413 Payload too large"
+# Seconds for which the rest of a body that is too large is read and thrown away: a client that sends sees no answer.
+DRAINS_FOR = 10
 FORM = "multipart/form-data"
 
 
@@ -53,12 +56,26 @@ def wsgi(application):
         return application(environ, start_response)
 
     def too_large(environ, start_response, length):
+        if not drained(environ["wsgi.input"]):
+            # The rest is no request. Gunicorn drops a "Connection: close" of the application (gunicorn.conf.py).
+            getattr(environ["wsgi.input"], "force_close", bool)()
         if environ.get("CONTENT_TYPE", "").startswith(FORM):
             return application({**environ, "CONTENT_LENGTH": str(length), "wsgi.input": BytesIO()}, start_response)
-        start_response("413 Request Entity Too Large", [("Content-Type", "text/plain"), ("Connection", "close")])
+        start_response("413 Request Entity Too Large", [("Content-Type", "text/plain")])
         return [TOO_LARGE]
 
     return with_length
+
+
+def drained(body) -> bool:
+    """Reads a body to its end, if that is no further away than LIMIT_UPLOAD."""
+    end = time.monotonic() + DRAINS_FOR
+    for _ in range(0, most(), PIECE):
+        if not body.read(PIECE):
+            return True
+        if time.monotonic() > end:
+            break
+    return False
 
 
 def asgi(application):

@@ -79,6 +79,12 @@ class Member:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.client.get(page).text)[1]
         return self.client.post(path, data={**(data or {}), "csrfmiddlewaretoken": token}, follow_redirects=True)
 
+    def keep(self, name: str, content: bytes, **data: str) -> httpx.Response:
+        """Upload a file in the way that a FileField keeps it."""
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.client.get("/probe/").text)[1]
+        fields = {"csrfmiddlewaretoken": token, **data}
+        return self.client.post("/probe/keep", data=fields, files={"file": (name, content)})
+
     def post(self, text: str) -> int:
         """Post a text on the page of the probe and return its number."""
         response = self.send("/probe/", {"text": text}, page="/probe/")

@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-from django.conf import settings
 
 from kit.serving import timeouts
 from kit.serving.modes import ASGI, WSGI
@@ -76,7 +75,6 @@ SAID = [
     f"({ASGI.threads} for each worker here)",
     f"sent something at least every {timeouts.LIVE_HEARTBEAT} seconds",
     f"`proxy_read_timeout`, which is {timeouts.NGINX_PROXY_READ} seconds",
-    f"raise the limit of {settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20} MB",
     f"send something at least every {timeouts.LIVE_HEARTBEAT} seconds",
     f"gives up after {timeouts.NGINX_PROXY_READ} seconds without",
     f"lets requests go on for {timeouts.WORKER_SHUTDOWN}.",

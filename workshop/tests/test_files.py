@@ -1,5 +1,6 @@
 """Visitors' files, where no Nginx serves them: in each mode the same names, headers and refusals."""
 
+import contextlib
 import os
 import re
 from types import SimpleNamespace
@@ -38,9 +39,7 @@ def poster(server):
 
 
 def send(poster, content=PICTURE, name="me.png", **data):
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', poster.client.get("/probe/").text)[1]
-    fields = {"csrfmiddlewaretoken": token, **data}
-    return poster.client.post("/probe/keep", data=fields, files={"file": (name, content)})
+    return poster.keep(name, content, **data)
 
 
 def test_a_picture_is_shown_and_its_name_says_nothing(poster):
@@ -84,12 +83,21 @@ def test_a_large_one_is_kept_and_a_larger_one_is_answered_413_with_our_page(post
 def test_a_larger_one_in_chunks_gets_the_same(poster):
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', poster.client.get("/probe/").text)[1]
     fields = {"csrfmiddlewaretoken": token}
-    # Little more: a client that is still sending when it is answered may not see the answer.
-    request = httpx.Request("POST", "http://x", data=fields, files={"file": b"x" * 3 * MEGABYTE})
+    request = httpx.Request("POST", "http://x", data=fields, files={"file": b"x" * 5 * MEGABYTE})
     kind = {"Content-Type": request.headers["Content-Type"]}
     answer = poster.client.post("/probe/keep", content=iter([request.read()]), headers=kind)
     assert answer.status_code == 413
     assert "<html" in answer.text
+
+
+@pytest.mark.parametrize("size", [4, 20])
+def test_after_a_larger_one_the_connection_serves_on(poster, size):
+    head = {"Content-Type": "multipart/form-data; boundary=x"}
+    for _ in range(3):
+        # More than the server reads of it: the rest may never be sent.
+        with contextlib.suppress(httpx.WriteError, httpx.ReadError):
+            assert poster.client.post("/probe/keep", content=b"x" * size * MEGABYTE, headers=head).status_code == 413
+        assert poster.client.get("/healthz/live").status_code == 200
 
 
 def test_a_private_file_is_sent_by_its_view_alone(poster):
@@ -117,8 +125,23 @@ def test_a_file_beside_another_is_not_taken_for_its_compressed_form(settings, tm
     (tmp_path / "a.png").write_bytes(b"right")
     (tmp_path / "a.png.gz").write_bytes(b"wrong")
     found = Media().find_file("/media/a.png").get_response("GET", {"HTTP_ACCEPT_ENCODING": "gzip"})
-    assert found.file.read() == b"right"
+    with found.file as file:
+        assert file.read() == b"right"
     assert Media().find_file("/media/a.png.gz")
+
+
+def test_what_a_killed_server_left_of_an_upload_is_removed_after_a_day(settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    files.prune.func()
+    (tmp_path / ".uploads").mkdir()
+    kept = [tmp_path / "a.png", tmp_path / ".uploads/now.upload"]
+    left = tmp_path / ".uploads/left.upload"
+    for file in (*kept, left):
+        file.touch()
+    for file in (kept[0], left):
+        os.utime(file, (0, 0))
+    files.prune.func()
+    assert [file.exists() for file in (*kept, left)] == [True, True, False]
 
 
 def test_in_the_stack_nginx_sends_a_private_file(settings):

@@ -39,6 +39,8 @@ HELD = {
     "A change needs": "stack/test_forgeries.py::test_no_form_of_another_site_has_an_effect",
     "A WebSocket opens only": "stack/test_attacks.py::test_a_websocket_from_a_foreign_page_is_refused",
     "Pages of other origins": "stack/test_attacks.py::test_no_foreign_page_may_read_an_answer",
+    "No visitor's file": "test_files.py::test_no_trick_with_a_name_works",
+    "Its name is random": "test_files.py::test_a_picture_is_shown_and_its_name_says_nothing",
     "A live topic that": "live/test_audience.py::test_a_topic_without_one_audience_stops_the_start_with_one_sentence",
     "Who may not follow": "live/test_audience.py::"
     "test_at_the_door_those_who_may_not_get_403_and_nothing_of_what_is_inside",

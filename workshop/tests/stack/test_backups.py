@@ -136,7 +136,7 @@ def test_a_stack_that_starts_makes_a_backup_by_itself(service):
 
 def test_a_backup_is_listed_first_readable_by_its_owner_alone_and_complete(stack):
     made = stack.run("make", "backup").stdout
-    name = re.fullmatch(r"(wisheasy-\d{8}T\d{6}Z\.dump) [\d.]+K\n", made)[1]
+    name = re.fullmatch(r"(wisheasy-\d{8}T\d{6}Z\.dump) [\d.]+K\nIt holds the database\. .+\n", made)[1]
     first = stack.run("make", "backups").stdout.splitlines()[0]
     assert re.fullmatch(rf"{name} +[\d.]+K +0 min", first)
     assert stack.shell(f"stat --format '%a %U' {FOLDER}/{name}").stdout == "600 postgres\n"
