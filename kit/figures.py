@@ -128,6 +128,10 @@ def begin_worker(worker):
     """After the fork."""
     global _place, _cpu
     _place, _cpu = worker.place, time.process_time()
+    if settings.WORKER_CLASS == "sync":
+        # Gunicorn's own, which has no tick.
+        notify = worker.notify
+        worker.notify = lambda: (notify(), sample())
 
 
 def end_worker(worker):
@@ -137,7 +141,7 @@ def end_worker(worker):
 
 class _Server(WSGIServer):
     def service_actions(self):
-        if os.getppid() != self.master:
+        if os.getppid() != self.parent:
             sys.exit()
 
 
@@ -149,7 +153,8 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve(log) -> None:
-    """Fork the process that answers, before Gunicorn has sockets, which it would keep open. It ends with the master."""
+    """Fork the process that sees to the one that answers, before Gunicorn has sockets, which both would keep open. They
+    end with the master."""
     master = os.getpid()
     if os.fork():
         return
@@ -158,18 +163,36 @@ def serve(log) -> None:
             signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, path=FOLDER)
-        registry.register(Asked())
-        address = "0.0.0.0" if settings.SLOT else "127.0.0.1"  # noqa: S104  (of a container, which publishes no port)
-        with _listen(address, log) as server:
-            server.master = master
-            server.set_app(make_wsgi_app(registry))
-            server.serve_forever()
+        answering = None
+        while os.getppid() == master:
+            if not answering and not (answering := os.fork()):
+                _answer(log)
+            ended, status = os.waitpid(answering, os.WNOHANG)
+            if ended and not os.WIFSIGNALED(status):
+                break
+            if ended:
+                log.error("The process that answers Prometheus was ended by a signal: another one takes its place.")
+                answering = None
+            time.sleep(0.5)
     finally:
         # A master that is gone has nobody else to clear away after it.
         if os.getppid() != master:
             shutil.rmtree(FOLDER, ignore_errors=True)
+        os._exit(0)
+
+
+def _answer(log):
+    try:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=FOLDER)
+        registry.register(Asked())
+        address = "0.0.0.0" if settings.SLOT else "127.0.0.1"  # noqa: S104  (of a container, which publishes no port)
+        parent = os.getppid()
+        with _listen(address, log) as server:
+            server.parent = parent
+            server.set_app(make_wsgi_app(registry))
+            server.serve_forever()
+    finally:
         os._exit(0)
 
 

@@ -1,7 +1,9 @@
 """Errors reported to Sentry, or what speaks its protocol. Loaded where SENTRY_DSN is set, and then before any fork: the
 SDK starts its threads in the process that has something to send."""
 
+import logging
 import os
+import sys
 
 import sentry_sdk
 from sentry_sdk.integrations.atexit import AtexitIntegration
@@ -29,6 +31,14 @@ def start(dsn: str, environment: str, **tags: str | None) -> None:
         integrations=[AtexitIntegration(callback=lambda pending, timeout: None)],
     )
     sentry_sdk.get_global_scope().set_tags({name: value for name, value in tags.items() if value})
+    logging.getLogger("django_ox").addFilter(with_traceback)
+
+
+def with_traceback(record):
+    """A job that has failed for good is logged by its name alone, while its exception is handled."""
+    if getattr(record, "event", "") == "task_failed":
+        record.exc_info = record.exc_info or sys.exc_info()
+    return True
 
 
 def clean_event(event, hint):

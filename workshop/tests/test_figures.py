@@ -1,15 +1,22 @@
 """METRICS=1, on real servers."""
 
+import json
 import os
+import re
 import signal
 import time
 
 import httpx
 import pytest
 
-from workshop.tests.servers import free_port, serve
+from workshop.tests.servers import ROOT, free_port, serve
 
-SERVERS = {"wsgi": ("wsgi", {}), "asgi": ("asgi", {}), "stock": ("asgi", {"STOCK_ASGI": "1"})}
+SERVERS = {
+    "wsgi": ("wsgi", {}),
+    "asgi": ("asgi", {}),
+    "stock": ("asgi", {"STOCK_ASGI": "1"}),
+    "sync": ("wsgi", {"WEB_THREADS": "1"}),
+}
 
 
 @pytest.fixture(params=SERVERS)
@@ -18,14 +25,25 @@ def measured(request, tmp_path):
     port = free_port()
     with serve(mode, tmp_path, METRICS="1", METRICS_PORT=str(port), **variables) as server:
         server.figures = f"http://127.0.0.1:{port}/metrics"
+        eventually(lambda: figures(server))
         yield server
-    time.sleep(1.5)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(server.figures)
+    eventually(lambda: not figures(server))
+
+
+def eventually(condition, seconds=15):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return value
 
 
 def figures(server):
-    lines = [line for line in httpx.get(server.figures).text.splitlines() if not line.startswith("#")]
+    try:
+        text = httpx.get(server.figures, timeout=30).text
+    except httpx.TransportError:
+        return {}
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
@@ -34,9 +52,13 @@ def pages(server):
 
 
 def worker_of(server):
-    """Its children, less the one that answers with the figures: it is the first."""
-    with open(f"/proc/{server.pid}/task/{server.pid}/children") as file:
-        return int(file.read().split()[-1])
+    """The first child is the one that sees to the figures."""
+    return children(server.pid)[-1]
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(number) for number in file.read().split()]
 
 
 def test_pages_are_counted_by_route_and_probes_and_files_are_not(measured):
@@ -44,8 +66,7 @@ def test_pages_are_counted_by_route_and_probes_and_files_are_not(measured):
     httpx.get(f"{measured.url}/no/such/page")
     httpx.get(f"{measured.url}/healthz/ready")
     httpx.get(f"{measured.url}/static/live/live.js")
-    time.sleep(1.5)
-    found = figures(measured)
+    found = eventually(lambda: (now := figures(measured)).get("serving_memory_bytes") and now)
     counted = {name: value for name, value in found.items() if name.startswith("django_http_requests_total")}
     assert counted == {
         'django_http_requests_total{method="GET",route="/accounts/sign-in",status="2xx"}': 1,
@@ -61,24 +82,78 @@ def test_a_worker_that_is_killed_leaves_its_sums(measured):
     httpx.get(f"{measured.url}/no/such/page")
     killed = worker_of(measured)
     os.kill(killed, signal.SIGKILL)
-    for _ in range(100):
+
+    def answers():
         try:
-            if httpx.get(f"{measured.url}/no/such/page").status_code == 404 and worker_of(measured) != killed:
-                break
+            return httpx.get(f"{measured.url}/no/such/page").status_code == 404 and worker_of(measured) != killed
         except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    found = figures(measured)
-    assert pages(measured) >= 2
+            return False
+
+    eventually(answers)
+    found = eventually(lambda: pages(measured) >= 2 and figures(measured))
     assert found["serving_workers_started_total"] == 2
     assert found["django_http_requests_under_way"] == 0
+
+
+def test_each_figure_of_the_board_exists(tmp_path):
+    board = json.loads((ROOT / "docs/recipes/metrics/board.json").read_text())
+    text = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    wanted = set(re.findall(r"(?:django|serving|live|jobs)(?:_[a-z_]+)?", text))
+    port = free_port()
+    with serve("asgi", tmp_path, METRICS="1", METRICS_PORT=str(port)) as server:
+        server.figures = f"http://127.0.0.1:{port}/metrics"
+        httpx.get(f"{server.url}/no/such/page")
+        found = eventually(lambda: pages(server) and figures(server))
+    # PostgreSQL's: tests/stack/test_figures.py.
+    assert wanted - {name.partition("{")[0] for name in found} == {"serving_database_connections"}
+
+
+OWN = """
+from prometheus_client import Counter
+from workshop.probe.urls import handler400, handler404, path, urlpatterns
+from django.http import HttpResponse
+
+SOLD = Counter("shop_sold", "Sold.")
+
+
+def sell(request):
+    SOLD.inc()
+    return HttpResponse()
+
+
+urlpatterns = [path("sell", sell), *urlpatterns]
+"""
+
+
+@pytest.mark.parametrize("on", ["0", "1"])
+def test_a_counter_of_your_own_counts_beside_them_and_harms_nothing_where_they_are_off(tmp_path, on):
+    (tmp_path / "own_settings.py").write_text("from workshop.probe.settings import *\nROOT_URLCONF = 'own_urls'\n")
+    (tmp_path / "own_urls.py").write_text(OWN)
+    port = free_port()
+    variables = {"DJANGO_SETTINGS_MODULE": "own_settings", "PYTHONPATH": f"{tmp_path}:{ROOT}", "METRICS": on}
+    with serve("wsgi", tmp_path, METRICS_PORT=str(port), **variables) as server:
+        server.figures = f"http://127.0.0.1:{port}/metrics"
+        assert httpx.get(f"{server.url}/sell", timeout=30).status_code == 200
+        if on == "1":
+            assert eventually(lambda: figures(server))["shop_sold_total"] == 1
+
+
+def test_the_process_that_answers_is_started_again(tmp_path):
+    port = free_port()
+    with serve("wsgi", tmp_path, METRICS="1", METRICS_PORT=str(port)) as server:
+        server.figures = f"http://127.0.0.1:{port}/metrics"
+        eventually(lambda: figures(server))
+        sees_to_it = children(server.pid)[0]
+        [answering] = children(sees_to_it)
+        os.kill(answering, signal.SIGKILL)
+        eventually(lambda: children(sees_to_it) not in ([], [answering]) and figures(server))
+        assert "another one takes its place" in server.log.read_text()
 
 
 def test_without_it_there_is_no_module_port_or_process(tmp_path):
     with serve("wsgi", tmp_path, METRICS_PORT=str(port := free_port())) as server:
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://127.0.0.1:{port}/metrics")
-        with open(f"/proc/{server.pid}/task/{server.pid}/children") as file:
-            assert len(file.read().split()) == 1
+        assert len(children(server.pid)) == 1
         with open(f"/proc/{server.pid}/maps") as file:
             assert "figures-" not in file.read()
