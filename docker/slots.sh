@@ -89,9 +89,17 @@ healthy() {
     [ $# -gt 0 ] && ! docker inspect --format '{{.State.Health.Status}}' "$@" | grep -qvx healthy
 }
 
-# What is only starting takes no time from what serves: shares of the processors, of which a container has 1024.
+# What is only starting takes no time from what serves: shares of the processors, of which a container has 1024, and a worker 512.
 favour_visitors() { quietly docker update --cpu-shares 256 "$@"; }
-serve_visitors() { quietly docker update --cpu-shares 1024 "$@"; }
+# serve_visitors SLOT
+serve_visitors() {
+    local workers
+    workers=$(of "worker-$1")
+    # shellcheck disable=SC2046
+    quietly docker update --cpu-shares 1024 $(in_slot "$1") || return 1
+    # shellcheck disable=SC2086
+    [ -z "$workers" ] || quietly docker update --cpu-shares 512 $workers
+}
 
 # A container for one command, as closed as the services are.
 run_closed() {
@@ -154,8 +162,7 @@ introduce() {
     # The first requests of a worker wait for templates to be read and connections to be made. Let it not be visitors.
     quietly docker exec "$nginx" curl -s --noproxy '*' -o /dev/null --max-time 10 --parallel --parallel-max 8 \
         -H "Host: $(docker exec "$nginx" sed -n 's/^server_name \([^ ;]*\).*/\1/p' "/srv/nginx/$1/rendered/site.conf")" 'http://127.0.0.1:8082/?[1-64]' || true
-    # shellcheck disable=SC2046
-    serve_visitors $(in_slot "$1")
+    serve_visitors "$1"
 }
 
 # turn_to SLOT: every new request goes there.

@@ -69,14 +69,16 @@ def test_on_a_port_alone_there_are_websockets(alone):
 
 # --- managed-postgresql.md ---
 
-PLANS = re.findall(r"^\| (\d+) \|(.+)\|(.+)\|(.+)\|$", text("managed-postgresql.md"), re.MULTILINE)
+PLANS = re.findall(r"^\| (\d+.*?) \|(.+)\|(.+)\|(.+)\|$", text("managed-postgresql.md"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=[plan[0] for plan in PLANS])
 def test_so_many_workers_fit_into_a_plan_and_no_more(plan):
+    jobs = int((re.search(r"WORKER_THREADS=(\d+)", plan[0]) or [0, 4])[1]) + 2
+    of_a_version = (int(re.match(r"\d+", plan[0])[0]) - RESERVED_CONNECTIONS) // 2
     for cell, name in zip(plan[1:], ("asgi", "wsgi", "hybrid"), strict=True):
         threads = re.search(r"WEB_THREADS=(\d+)", cell)
         mode = MODES[name].with_threads(int(threads[1])) if threads else MODES[name]
         of_one = sum(server.threads for server in mode.servers())
         workers = int(re.search(r"\d+", cell)[0])
-        assert workers == (int(plan[0]) - RESERVED_CONNECTIONS) // (2 * of_one)
+        assert workers == (of_a_version - jobs) // of_one

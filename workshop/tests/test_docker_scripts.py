@@ -228,6 +228,16 @@ def test_configure_writes_a_secret_into_its_file_alone(run, project, shell):
     assert not (project / "secrets/app/stripe_key").exists()
 
 
+def test_configure_knows_each_secret_that_the_settings_read(run, project):
+    read = re.findall(r"env\.read\([^)]*?\"([A-Z_]+)\"[^)]*secret=True\)", (ROOT / "kit/settings.py").read_text())
+    names = set(read) - {"SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
+    assert names >= {"EMAIL_URL", "CACHE_URL", "MEDIA_STORE", "SENTRY_DSN"}
+    assert run("docker/configure", *(f"{name}=of {name}" for name in names)).returncode == 0
+    for name in names:
+        assert (project / "secrets/app" / name.lower()).read_text() == f"of {name}\n"
+    assert not names & set(variables(project))
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL", "REDIS_URL", "BACKUP_S3_SECRET"])
 def test_configure_refuses_a_secret_in_an_env_file_where_it_would_have_no_effect(run, project, name):
     (project / ".env").write_text(f"{name}=x\n")

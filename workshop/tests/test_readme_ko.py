@@ -1,13 +1,15 @@
-"""README.ko.md is README.md in Korean: what is no prose is the same in both, section by section."""
+"""A page in Korean is the English one: what is no prose is the same in both, section by section."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from workshop.tests.servers import ROOT
 
-NAMES = ("README.md", "README.ko.md")
-BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+PAIRS = [("README.md", "README.ko.md"), ("docs/first-deploy.md", "docs/first-deploy.ko.md")]
+NAMES = [Path(name).name for pair in PAIRS for name in pair]
+BLOCK = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def sections(name):
@@ -43,20 +45,21 @@ def code(text):
     return sorted(re.findall(r"`[^`\n]+`", BLOCK.sub("", text)))
 
 
-def test_the_headings_have_the_same_levels_in_the_same_order():
-    english, korean = ([level for level, _ in sections(name)] for name in NAMES)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0])
+def test_the_headings_have_the_same_levels_in_the_same_order(pair):
+    english, korean = ([level for level, _ in sections(name)] for name in pair)
     assert english == korean
 
 
-ENGLISH = [text for _, text in sections("README.md")]
+SECTIONS = [(text, korean, number) for english, korean in PAIRS for number, (_, text) in enumerate(sections(english))]
 
 
-@pytest.mark.parametrize("number", range(len(ENGLISH)), ids=[text.splitlines()[0] for text in ENGLISH])
+@pytest.mark.parametrize(("english", "korean", "number"), SECTIONS, ids=[text.splitlines()[0] for text, *_ in SECTIONS])
 @pytest.mark.parametrize("part", [commands, tables, links, code], ids=lambda part: part.__name__)
-def test_a_section_is_the_same_in_both_languages(number, part):
-    assert part(ENGLISH[number]) == part(sections("README.ko.md")[number][1])
+def test_a_section_is_the_same_in_both_languages(english, korean, number, part):
+    assert part(english) == part(sections(korean)[number][1])
 
 
-@pytest.mark.parametrize(("name", "other"), [NAMES, NAMES[::-1]])
+@pytest.mark.parametrize(("name", "other"), [pair for both in PAIRS for pair in (both, both[::-1])])
 def test_each_leads_to_the_other_at_its_top(name, other):
-    assert f"]({other})" in (ROOT / name).read_text().partition("\n## ")[0]
+    assert f"]({Path(other).name})" in (ROOT / name).read_text().partition("\n## ")[0]

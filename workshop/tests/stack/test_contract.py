@@ -9,7 +9,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from kit import files
 from kit.serving.modes import MODES
+
+PICTURE = bytes(range(256)) * 2000
 
 
 def get(stack, path, **headers):
@@ -18,6 +21,7 @@ def get(stack, path, **headers):
 
 def test_the_services_are_those_of_the_mode(stack):
     servers = {f"web-{stack.slot()}"} | ({f"live-{stack.slot()}"} if stack.mode == "hybrid" else set())
+    servers.add(f"worker-{stack.slot()}")
     assert set(stack.services()) == servers | {"nginx", "waiting-room", "postgres", "redis", "backup"}
 
 
@@ -85,6 +89,37 @@ def test_a_file_of_almost_the_limit_arrives_whole(stack):
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/probe/").text)[1]
         response = client.post("/probe/upload", data={"csrfmiddlewaretoken": token}, files={"file": ("a", content)})
     assert response.json() == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "name", ["me.png", "a.html", "a.svg", "../../x.php.jpg", "\u202egnp.exe", ".htaccess"], ids=ascii
+)
+def test_a_visitors_file_is_served_as_without_nginx(stack, name):
+    with stack.poster() as poster:
+        url = poster.keep(name, PICTURE).json()["url"]
+    assert re.fullmatch(r"/media/probe/[\w-]{22}(\.[a-z]+)?", url)
+    shown = get(stack, url)
+    assert shown.content == PICTURE
+    assert {header: shown.headers.get(header) for header in files.headers(url)} == files.headers(url)
+    assert ("Content-Disposition" in shown.headers) is not url.endswith((".png", ".jpg"))
+
+
+def test_a_private_file_is_sent_by_its_view_alone(stack):
+    with stack.poster() as poster:
+        kept = poster.keep("invoice.pdf", PICTURE, private="1").json()
+    name = kept["name"].rpartition("/")[2]
+    for path in (kept["url"], f"/private-media/{kept['name']}", f"/media/probe/%2e%2e/private/probe/{name}"):
+        assert get(stack, path).status_code == 404
+    sent = get(stack, f"/probe/private/{name}")
+    assert (sent.content, sent.headers["Content-Security-Policy"]) == (PICTURE, files.POLICY)
+    assert sent.headers["Content-Disposition"] == "attachment"
+
+
+def test_a_file_over_the_limit_is_answered_413_with_our_page(stack):
+    with stack.poster() as poster:
+        answer = poster.keep("a.png", b"x" * 11 * 1024 * 1024)
+    assert answer.status_code == 413
+    assert "too large to send</h1>" in answer.text
 
 
 def test_a_poll_answers_304_until_there_is_news(stack):

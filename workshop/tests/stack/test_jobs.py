@@ -27,7 +27,9 @@ def state(stack, task):
 
 
 def workers(stack):
-    return [name for name in stack.services() if name.startswith("worker-")]
+    """The service of each of their containers."""
+    services = stack.compose("ps", "--format", "{{.Service}}").stdout.split()
+    return [name for name in services if name.startswith("worker-")]
 
 
 def test_a_job_reaches_open_pages_through_redis(stack):
@@ -47,15 +49,27 @@ def test_what_a_killed_worker_had_begun_is_done_by_the_one_that_docker_starts(st
     eventually(lambda: state(stack, task) == "SUCCESSFUL 2", within=90)
 
 
-def test_a_release_lets_the_old_worker_end_and_has_none_where_there_is_to_be_none(stack):
+def test_a_worker_takes_less_of_the_processors_than_what_serves_visitors(stack):
+    containers = stack.compose("ps", "--quiet", f"worker-{stack.slot()}", f"web-{stack.slot()}").stdout.split()
+    inspect = ["docker", "inspect", "--format", "{{.HostConfig.CpuShares}}"]
+    assert sorted(stack.run(*inspect, *containers).stdout.split()) == ["1024", "512"]
+
+
+def test_there_are_as_many_workers_as_the_version_that_serves_was_released_with(stack):
     task = enqueue(stack, "note.enqueue('over', seconds=25)")
     eventually(lambda: state(stack, task) == "RUNNING 1")
     try:
+        stack.run("docker/configure", "WORKER_PROCESSES=2")
+        stack.run("make", "release")
+        assert workers(stack) == [f"worker-{stack.slot()}"] * 2
+        # The old one has ended what it had begun.
+        assert state(stack, task) == "SUCCESSFUL 1"
         stack.run("docker/configure", "WORKER_PROCESSES=0")
         stack.run("make", "release")
         assert workers(stack) == []
-        assert state(stack, task) == "SUCCESSFUL 1"
+        waiting = enqueue(stack, "note.enqueue('waits')")
     finally:
         stack.run("docker/configure", "WORKER_PROCESSES=1")
-        stack.run("make", "release")
-    assert workers(stack) == [f"worker-{stack.slot()}"]
+    stack.run("make", "rollback")
+    assert workers(stack) == [f"worker-{stack.slot()}"] * 2
+    eventually(lambda: state(stack, waiting) == "SUCCESSFUL 1")

@@ -112,6 +112,7 @@ def test_no_switch_between_two_modes_fails_a_request(asgi, load, figures):
         slot, serving = asgi.serves()
         assert serving == mode
         assert slot != before[0]
+        assert [name for name in asgi.services() if name.startswith("worker-")] == [f"worker-{slot}"]
         load.wait_until_back(BACK_WITHIN)
         figures.append(f"{before[1]} to {mode} in {seconds:.1f} s: {report}")
         assert_nothing_failed(load, report)
@@ -159,6 +160,8 @@ def helpers(stack):
 
 
 def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their_version(asgi, load, figures):
+    with asgi.poster() as poster:
+        picture = asgi.url + poster.keep("me.png", b"\x89PNG").json()["url"]
     for number in range(1, ROUNDS + 1):
         add_what_is_the_owners(asgi)
         asgi.edit(PAGE, "<main>", f"<!-- version {number} --><main>")
@@ -177,6 +180,7 @@ def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their
             assert helpers(asgi) == ([f"helper-{slot}"] if new else [])
             assert [name for name in asgi.services() if name.startswith("worker-")] == [f"worker-{slot}"]
             assert (httpx.get(f"{asgi.url}/drill").status_code == 200) == new
+            assert httpx.get(picture).content == b"\x89PNG"
         for service in (f"web-{slot}", f"worker-{slot}", f"helper-{slot}"):
             assert asgi.compose("exec", "-T", service, "printenv", "DRILL_NAME").stdout == "of-the-owner\n"
         assert (asgi.folder / "drilled").read_text().split() == ["before_release", "after_release"] * number

@@ -117,9 +117,13 @@ def addresses_of(data: Machine, here: dict[str, str]) -> dict[str, str]:
     for theirs, ours in here.items():
         page = page.replace(theirs, ours)
     found = {}
-    for secret, scheme, service in (("database_url", "postgres", "postgres"), ("redis_url", "rediss", "redis")):
+    for secret, start, service in (
+        ("database_url", "postgres://", "postgres"),
+        ("redis_url", "rediss://app:", "redis"),
+        ("app/cache_url", "rediss://cache:", "redis"),
+    ):
         password = (data.folder / "secrets" / f"{service}_password").read_text().strip()
-        found[secret] = re.search(rf"^{scheme}://.*$", page, re.MULTILINE)[0].replace("PASSWORD", password)
+        found[secret] = re.search(rf"^{start}.*$", page, re.MULTILINE)[0].replace("PASSWORD", password)
     return found
 
 
@@ -127,6 +131,7 @@ def prepare_web_host(host: Machine, data: Machine, addresses: dict[str, str], si
     host.write("docker-compose.override.yml", blocks("two-hosts.md", "yaml")[1])
     host.write("data-ca.pem", (data.folder / "tls/ca.pem").read_text())
     (host.folder / "secrets").mkdir(mode=0o700)
+    (host.folder / "secrets/app").mkdir()
     for name in ("secret_key", "postgres_password", "redis_password"):
         host.write(f"secrets/{name}", (data.folder / "secrets" / name).read_text())
     for name, address in addresses.items():
@@ -201,6 +206,9 @@ def test_two_hosts_are_one_site(hosts):
         number = Poster(client).post("for both")
         for page in (on_a, on_b):
             assert [change["id"] for change in json.loads(page.recv(timeout=10))["changes"]] == [str(number)]
+    shell = ["exec", "-T", "web-blue", "python", "manage.py", "shell", "--verbosity", "0", "--command"]
+    a.compose(*shell, "from django.core.cache import cache; cache.set('seen', 'by both')")
+    assert "by both" in b.compose(*shell, "from django.core.cache import cache; print(cache.get('seen'))").stdout
 
 
 def test_a_file_that_one_host_alone_has_is_found(hosts):
