@@ -186,8 +186,8 @@ SECURE_PERMISSIONS_POLICY = ", ".join(
     for ability in """
         accelerometer autoplay camera clipboard-read clipboard-write display-capture encrypted-media fullscreen gamepad
         geolocation gyroscope hid identity-credentials-get idle-detection local-fonts magnetometer microphone midi
-        otp-credentials payment picture-in-picture publickey-credentials-create publickey-credentials-get
-        screen-wake-lock serial storage-access usb window-management xr-spatial-tracking
+        otp-credentials payment picture-in-picture screen-wake-lock serial storage-access usb window-management
+        xr-spatial-tracking
     """.split()  # noqa: SIM905
 )
 # What a form holds beside its files. Of those, LIMIT_UPLOAD.

@@ -6,8 +6,6 @@ what is set here counts. A variable of your own is one line here, such as
 and one in .env. A secret has `secret=True`, and is a file: secrets/app/stripe_key for STRIPE_KEY.
 """
 
-from datetime import timedelta
-
 from django.utils.csp import CSP
 
 from kit.environment import env
@@ -20,11 +18,14 @@ INSTALLED_APPS = [
     "kit.live",
     "kit.mail",
     "kit.ops",
-    "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.usersessions",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -46,8 +47,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    # Innermost: it answers in place of whichever view has asked for the password, after too many failures.
-    "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "wisheasy.urls"
@@ -81,29 +81,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-AUTHENTICATION_BACKENDS = ["apps.accounts.attempts.Backend"]
-LOGIN_URL = "accounts:sign_in"
-# As that of LOGIN_URL, a form that Nginx counts by the minute (LIMIT_SIGN_UP in .env).
-SIGN_UP_URL = "accounts:sign_up"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+# By name or by address, of which the latter need not be given. Other set-ups: docs/product.md.
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_SESSION_REMEMBER = True
+# Nginx counts these for each client: LIMIT_SIGN_IN, LIMIT_SIGN_UP.
+ACCOUNT_RATE_LIMITS = {"login": None, "signup": None}
+# Counts with "allauth.mfa" in INSTALLED_APPS.
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
-# Guesses at one account: after so many failures from one address (or many: apps/accounts/attempts.py) it can't be
-# signed in to from there until the last of them is so long ago. `manage.py axes_reset_username` ends it.
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=30)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_RESET_ON_SUCCESS = True
-AXES_HANDLER = "apps.accounts.attempts.Attempts"
-AXES_USERNAME_CALLABLE = "apps.accounts.attempts.account_name"
-AXES_CLIENT_IP_CALLABLE = "apps.accounts.attempts.client_address"
-AXES_LOCKOUT_CALLABLE = "apps.accounts.attempts.too_many"
-# A visitor who mistook the field has typed a password as a name: names are in no log line, and no form is kept.
-AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken", "next"]
-# Failures, and not each step that leads to one.
-LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 
 # --- Language and time ---
 

@@ -1,3 +1,4 @@
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import TemplateView
@@ -6,6 +7,10 @@ from apps.wishes.consumers import TalkConsumer
 
 handler400 = "kit.ops.views.bad_request"
 handler404 = "kit.ops.views.not_found"
+handler429 = "apps.accounts.adapter.too_many"
+
+# Under the same limits as the site's own form, and with the same second factor.
+admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("", include("apps.wishes.urls")),

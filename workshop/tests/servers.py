@@ -70,9 +70,9 @@ class Member:
 
     def enter(self) -> None:
         self.send(
-            "/accounts/sign-up",
+            "/accounts/signup/",
             {"username": self.name, "password1": PASSWORD, "password2": PASSWORD},
-            page="/accounts/sign-up",
+            page="/accounts/signup/",
         ).raise_for_status()
 
     def send(self, path: str, data: dict | None = None, page: str = "/") -> httpx.Response:

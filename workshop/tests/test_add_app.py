@@ -214,7 +214,7 @@ def visit(browser, server):
     def visit(address, name=""):
         page = browser.new_context(base_url=server.url).new_page()
         if name:
-            page.goto(f"/accounts/sign-up?next={address}")
+            page.goto(f"/accounts/signup/?next={address}")
             page.fill("[name=username]", name)
             for field in ("password1", "password2"):
                 page.fill(f"[name={field}]", "a long enough passphrase")

@@ -127,7 +127,7 @@ def test_an_application_that_is_wrapped_is_served(mode, stock, tmp_path):
 def test_a_framework_beside_django_is_told_of_the_start_and_the_end_and_queries_on_the_bounded_threads(tmp_path):
     with serve("asgi", tmp_path, **settings_with(tmp_path, "asgi", BESIDE), WEB_THREADS="1") as server:
         assert {httpx.get(f"{server.url}/beside").text for _ in range(5)} == {"0 sync-1 False"}
-        assert httpx.get(f"{server.url}/accounts/sign-in").status_code == 200
+        assert httpx.get(f"{server.url}/accounts/login/").status_code == 200
     said = [line for line in server.log.read_text().splitlines() if '"beside"' in line]
     assert ["started" in line for line in said] == [True, False]
 
@@ -144,7 +144,7 @@ def test_under_a_django_that_was_not_compared_its_own_handler_serves_and_a_line_
     variables = {"DJANGO_SETTINGS_MODULE": "newer_settings", "PYTHONPATH": f"{tmp_path}:{ROOT}", "STOCK_ASGI": "0"}
     with serve("asgi", tmp_path, **variables) as server:
         assert httpx.get(f"{server.url}/handler").text == "ASGIHandler 0"
-        assert httpx.get(f"{server.url}/accounts/sign-in").status_code == 200
+        assert httpx.get(f"{server.url}/accounts/login/").status_code == 200
     assert "ops.W006" in server.log.read_text()
 
 

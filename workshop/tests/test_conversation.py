@@ -87,7 +87,7 @@ def test_two_people_talk(two):
         boxes = [page.locator("#messages > li").nth(each).bounding_box() for each in (number, 1 - number)]
         assert boxes[0]["x"] > boxes[1]["x"]
     owner.goto("/talks/")
-    owner.get_by_role("link", name="user-").click()
+    owner.locator("main").get_by_role("link", name="user-").click()
     expect(saved(owner)).to_have_text(["안녕하세요 <b>", "Hello!"])
 
 

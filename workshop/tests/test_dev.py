@@ -59,9 +59,9 @@ def page(server, path):
 
 def test_an_edited_template_is_seen(dev):
     template = dev.folder / "wisheasy/templates/base.html"
-    assert becomes("<main", page, dev, "/accounts/sign-in")
+    assert becomes("<main", page, dev, "/accounts/login/")
     template.write_text(template.read_text().replace("<main", "<main data-edited"))
-    assert becomes("<main data-edited", page, dev, "/accounts/sign-in")
+    assert becomes("<main data-edited", page, dev, "/accounts/login/")
 
 
 def test_an_edited_style_sheet_is_seen(dev):
@@ -97,4 +97,4 @@ def test_a_project_that_cannot_be_loaded_is_served_again_once_it_can(dev, file):
     path.write_text(f"{before}\nimport missing_{path.stem}\n")
     assert becomes(f"No module named 'missing_{path.stem}'", dev.log.read_text)
     path.write_text(before)
-    assert becomes("<main", page, dev, "/accounts/sign-in")
+    assert becomes("<main", page, dev, "/accounts/login/")

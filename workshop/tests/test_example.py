@@ -27,9 +27,9 @@ def open_page(browser, server):
 
 
 def sign_up(page):
-    page.goto("/accounts/sign-up")
+    page.goto("/accounts/signup/")
     page.get_by_label("Username").fill(f"user-{time.time_ns()}")
-    for label in ("Password", "Password confirmation"):
+    for label in ("Password", "Password (again)"):
         page.get_by_label(label, exact=True).fill(PASSWORD)
     page.locator("main form button").click()
     expect(page.locator("body.signed-in")).to_be_visible()

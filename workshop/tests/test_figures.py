@@ -62,14 +62,14 @@ def children(pid):
 
 
 def test_pages_are_counted_by_route_and_probes_and_files_are_not(measured):
-    httpx.get(f"{measured.url}/accounts/sign-in?next=/secret")
+    httpx.get(f"{measured.url}/accounts/login/?next=/secret")
     httpx.get(f"{measured.url}/no/such/page")
     httpx.get(f"{measured.url}/healthz/ready")
     httpx.get(f"{measured.url}/static/live/live.js")
     found = eventually(lambda: (now := figures(measured)).get("serving_memory_bytes") and now)
     counted = {name: value for name, value in found.items() if name.startswith("django_http_requests_total")}
     assert counted == {
-        'django_http_requests_total{method="GET",route="/accounts/sign-in",status="2xx"}': 1,
+        'django_http_requests_total{method="GET",route="/accounts/login/",status="2xx"}': 1,
         'django_http_requests_total{method="GET",route="",status="4xx"}': 1,
     }
     assert found["serving_threads"] > 0

@@ -34,8 +34,8 @@ SIGNED_IN = [
     "/admin/accounts/user/1/change/",
     "/admin/accounts/user/1/password/",
 ]
-WITH_NONCE = ["/probe/", "/admin/login/"]
-WITHOUT_NONCE = ["/accounts/sign-in", "/accounts/sign-up", "/nothing-here"]
+WITH_NONCE = ["/probe/"]
+WITHOUT_NONCE = ["/accounts/login/", "/accounts/signup/", "/nothing-here"]
 
 
 def assert_closed(response):
@@ -99,10 +99,10 @@ def test_a_request_that_is_refused_is_answered_with_the_same_headers(server):
     with server.member() as member:
         answers = [
             httpx.get(f"{server.url}/", headers={"Host": "evil.example"}),
-            member.client.post("/accounts/sign-out"),
+            member.client.post("/accounts/logout/"),
             member.send("/nothing-here"),
             # Last: a connection whose request was not read to its end is closed.
-            member.send("/accounts/sign-out", {"next": "x" * 1_100_000}),
+            member.send("/accounts/logout/", {"next": "x" * 1_100_000}),
         ]
     assert [answer.status_code for answer in answers] == [400, 403, 404, 413]
     for answer in answers:
@@ -146,13 +146,13 @@ def cookies(response):
 def all_cookies(client):
     """Sign up and choose a language; every cookie that was set. What a browser would send is sent by hand: a cookie for
     https alone, which this client has got over http, it would keep to itself."""
-    page = client.get("/accounts/sign-up")
+    page = client.get("/accounts/signup/")
     set_now = cookies(page)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
     client.headers["Cookie"] = "; ".join(header.split(";")[0] for header in page.headers.get_list("Set-Cookie"))
     chosen = client.post("/i18n/setlang/", data={"language": "ko", "next": "/", "csrfmiddlewaretoken": token})
     data = {"username": "somebody", "password1": PASSWORD, "password2": PASSWORD, "csrfmiddlewaretoken": token}
-    return {**set_now, **cookies(chosen), **cookies(client.post("/accounts/sign-up", data=data))}
+    return {**set_now, **cookies(chosen), **cookies(client.post("/accounts/signup/", data=data))}
 
 
 @pytest.mark.parametrize("mode", EMBEDDED_MODES)

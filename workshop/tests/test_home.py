@@ -22,12 +22,12 @@ def test_the_first_page_says_that_the_project_runs_and_what_to_do_next(outsider)
     response = outsider.client.get("/")
     assertContains(response, "<h1>It runs</h1>")
     assertContains(response, "make app NAME=")
-    assertContains(response, 'href="/accounts/sign-in"')
+    assertContains(response, 'href="/accounts/login/"')
 
 
 def test_its_title_is_the_name_of_the_site_and_that_of_others_ends_in_it(outsider):
     assertContains(outsider.client.get("/"), "<title>wisheasy</title>")
-    assertContains(outsider.client.get("/accounts/sign-in"), "<title>Sign in · wisheasy</title>")
+    assertContains(outsider.client.get("/accounts/login/"), "<title>Sign in · wisheasy</title>")
 
 
 def test_it_knows_who_is_signed_in(member):

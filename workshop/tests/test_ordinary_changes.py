@@ -163,8 +163,8 @@ def add_a_package_with_its_application_and_middleware():
         '        warnings.warn("Greet otherwise.", DeprecationWarning)\n        response = get_response(request)\n'
         '        response["X-Greeting"] = "hello"\n        return response\n\n    return middleware\n',
     )
-    change("shop/settings.py", '    "axes",\n', '    "axes",\n    "greeter",\n')
-    last = '    "axes.middleware.AxesMiddleware",\n'
+    change("shop/settings.py", '    "allauth.account",\n', '    "allauth.account",\n    "greeter",\n')
+    last = '    "allauth.account.middleware.AccountMiddleware",\n'
     change("shop/settings.py", last, f'{last}    "greeter.middleware.greet",\n')
 
 

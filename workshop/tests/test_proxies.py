@@ -37,7 +37,7 @@ def ask(request, tmp_path_factory):
 
         def answer(*lines):
             headers = [("Host", "www.example.com"), *(("X-Forwarded-Proto", line) for line in lines)]
-            return httpx.get(f"{server.url}/accounts/sign-in", headers=headers)
+            return httpx.get(f"{server.url}/accounts/login/", headers=headers)
 
         yield answer
 
@@ -52,4 +52,4 @@ def test_the_first_scheme_counts_and_redirects_nobody_who_came_by_https(ask, lin
 @pytest.mark.parametrize("lines", [[], ["http"], ["http,https"], ["http", "https"], ["httpsx"]], ids=str)
 def test_who_came_by_http_is_redirected(ask, lines):
     answer = ask(*lines)
-    assert (answer.status_code, answer.headers["Location"]) == (301, "https://www.example.com/accounts/sign-in")
+    assert (answer.status_code, answer.headers["Location"]) == (301, "https://www.example.com/accounts/login/")

@@ -29,7 +29,7 @@ def form(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with serve(request.param, folder, SITE_URL=SITE, FORWARDED_ALLOW_IPS="127.0.0.1") as server:
         proxied = {"Host": "www.example.com", "X-Forwarded-Proto": "https"}
-        page = httpx.get(f"{server.url}/accounts/sign-in", headers=proxied)
+        page = httpx.get(f"{server.url}/accounts/login/", headers=proxied)
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
         # A cookie for https alone, which a client would not send here by itself.
         proxied["Cookie"] = page.headers["Set-Cookie"].split(";")[0]
@@ -45,7 +45,7 @@ def test_a_form_from_elsewhere_is_refused(form, headers):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Referer": f"{SITE}/accounts/sign-in"}, {"Origin": SITE}], ids=["referer", "origin"]
+    "headers", [{"Referer": f"{SITE}/accounts/login/"}, {"Origin": SITE}], ids=["referer", "origin"]
 )
 def test_a_form_of_our_own_is_taken(form, headers):
     assert form(headers).status_code == 302

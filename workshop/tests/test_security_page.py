@@ -46,11 +46,14 @@ HELD = {
     "test_at_the_door_those_who_may_not_get_403_and_nothing_of_what_is_inside",
     "Who signs out": "live/test_audience.py::test_who_loses_the_right_while_connected_is_cut_off_and_hears_no_more",
     "No answer tells": "test_headers.py::test_no_version_of_anything_is_told",
-    "An account takes": "apps/accounts/tests/test_attempts.py::"
+    "An account takes": "apps/accounts/tests/test_guesses.py::"
     "test_many_addresses_together_get_no_more_than_so_many_guesses",
-    "Guesses from elsewhere": "apps/accounts/tests/test_attempts.py::"
+    "Guesses from elsewhere": "apps/accounts/tests/test_guesses.py::"
     "test_neither_the_user_elsewhere_nor_other_accounts_are_locked_out",
-    "A wrong password": "apps/accounts/tests/test_attempts.py::test_an_unknown_name_gets_the_same_answers",
+    "A wrong password": "apps/accounts/tests/test_guesses.py::test_an_unknown_name_gets_the_same_answers",
+    "A password reset tells": "apps/accounts/tests/test_guesses.py::"
+    "test_a_forgotten_password_is_set_by_mail_and_tells_no_stranger_who_has_an_account",
+    "With the second factor": "test_accounts.py::test_a_second_factor_is_one_line",
     "Weak passwords": "apps/accounts/tests/test_accounts.py::test_a_weak_password_is_refused",
     "Signing in starts": "stack/test_forgeries.py::test_signing_in_gives_another_session_and_another_token",
     "A session that": "stack/test_forgeries.py::test_a_session_that_somebody_else_has_chosen_is_not_taken_over",
@@ -84,7 +87,7 @@ HELD = {
     "Logs contain": "logs/test_lines.py::test_no_secret_is_written",
     "No client can forge": "logs/test_lines.py::"
     "test_what_a_client_sends_makes_no_line_of_its_own_and_steers_no_terminal",
-    "Names of failed": "apps/accounts/tests/test_attempts.py::"
+    "Names of failed": "apps/accounts/tests/test_guesses.py::"
     "test_neither_a_name_nor_a_password_is_logged_and_no_form_is_kept",
     "A backup is read back": "stack/test_backups.py::test_a_backup_that_is_not_what_was_written_is_not_kept",
     "A restore keeps": "stack/test_backups.py::"

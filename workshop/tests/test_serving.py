@@ -51,14 +51,14 @@ def test_an_unknown_host_is_answered_400(server):
 
 
 def test_nobody_is_believed_to_be_behind_a_proxy(server):
-    response = get(server, "/accounts/sign-in", **{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"})
+    response = get(server, "/accounts/login/", **{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"})
     assert response.status_code == 200
     assert "Secure" not in response.headers["Set-Cookie"]
 
 
 def test_a_body_over_the_limit_is_answered_413(server):
     with server.member() as member:
-        response = member.send("/accounts/sign-out", {"next": "x" * 1_100_000})
+        response = member.send("/accounts/logout/", {"next": "x" * 1_100_000})
     assert response.status_code == 413
 
 

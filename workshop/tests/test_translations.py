@@ -50,7 +50,7 @@ def messages(folder):
     """Each message of the source, as (singular,) or (singular, plural), with the file it is in."""
     found = {}
     for path in sorted((ROOT / folder).rglob("*")):
-        if "tests" not in path.parts and path.suffix in (".py", ".html"):
+        if "tests" not in path.parts and path.suffix in (".py", ".html", ".txt"):
             read = calls if path.suffix == ".py" else messages_of_a_template
             for message in read(path.read_text()):
                 found.setdefault(message, path.relative_to(ROOT).as_posix())
@@ -136,7 +136,7 @@ def test_the_compiled_catalogue_is_what_the_source_says(folder):
 def test_pages_speak_korean_to_visitors_who_read_korean(outsider):
     for path, text in {
         "/": "무엇을 바라시나요?",
-        "/accounts/sign-in": "아직 계정이 없으신가요?",
+        "/accounts/login/": "아직 계정이 없으신가요?",
         "/no": "아무것도 없습니다",
     }.items():
         response = outsider.client.get(path, headers={"Accept-Language": "ko"})

@@ -80,7 +80,7 @@ def test_a_stranger_cannot_touch_a_wish(cast, wish, action):
 def test_who_is_signed_out_does_nothing_to_a_wish(cast, wish, action):
     response = act(cast.outsider, action, wish)
     assert response.status_code == 403
-    assert 'href="/accounts/sign-in"' in response.content.decode()
+    assert 'href="/accounts/login/"' in response.content.decode()
     assert Wish.objects.get().granted_at is None
     assert not Cheer.objects.exists()
 

@@ -88,7 +88,7 @@ def test_the_list_says_where_its_changes_begin(cast, wish):
 
 def test_who_is_signed_out_is_offered_an_account_and_no_form(cast, wish):
     response = cast.outsider.client.get("/")
-    assertContains(response, 'href="/accounts/sign-up"')
+    assertContains(response, 'href="/accounts/signup/"')
     assertNotContains(response, "<textarea")
     assertNotContains(response, 'id="act"')
     assertContains(response, '<body class="signed-out">')

@@ -88,7 +88,7 @@ def test_a_refused_form_keeps_what_was_typed_with_the_message_beside_it(cast, wi
 
 
 def test_who_is_signed_out_is_told_to_sign_in(cast):
-    assertContains(cast.outsider.client.post("/wishes/", {"text": "A"}), 'href="/accounts/sign-in"', status_code=403)
+    assertContains(cast.outsider.client.post("/wishes/", {"text": "A"}), 'href="/accounts/login/"', status_code=403)
 
 
 def test_a_form_without_its_token_is_refused(cast):

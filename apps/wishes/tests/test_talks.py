@@ -68,7 +68,7 @@ def test_for_everybody_else_there_is_no_such_conversation(staff, talk):
 
 def test_who_is_signed_out_signs_in_first(cast, talk):
     for path in (talk.get_absolute_url(), "/talks/"):
-        assert cast.outsider.client.get(path)["Location"] == f"{reverse('accounts:sign_in')}?next={path}"
+        assert cast.outsider.client.get(path)["Location"] == f"{reverse('account_login')}?next={path}"
     assert say(cast.outsider, talk, "Hello!").status_code == 403
     assert not Message.objects.exists()
 

@@ -110,7 +110,7 @@ def test_it_answers_beside_django(api):
     assert answer.status_code == 200
     assert answer.json()["members"] >= 0
     assert httpx.get(f"{api.url}/apis").headers["content-type"].startswith("text/html")
-    assert httpx.get(f"{api.url}/accounts/sign-in").status_code == 200
+    assert httpx.get(f"{api.url}/accounts/login/").status_code == 200
     assert httpx.get(f"{api.url}/api/nothing").json() == {"detail": "Not Found"}
 
 
@@ -118,7 +118,7 @@ def test_it_knows_who_is_signed_in_on_the_site(api):
     assert httpx.get(f"{api.url}/api/me").status_code == 403
     with api.member() as member:
         assert member.client.get("/api/me").json() == {"username": member.name}
-        member.send("/accounts/sign-out")
+        member.send("/accounts/logout/")
         assert member.client.get("/api/me").status_code == 403
 
 
@@ -212,4 +212,4 @@ def test_it_is_told_of_the_start_and_of_the_end_after_the_last_request(api):
 def test_in_wsgi_mode_it_is_not_there(project, packages, folder):
     with serve("wsgi", folder, project, prepare=False, PYTHONPATH=str(packages)) as server:
         assert httpx.get(f"{server.url}/api/status").status_code == 404
-        assert httpx.get(f"{server.url}/accounts/sign-in").status_code == 200
+        assert httpx.get(f"{server.url}/accounts/login/").status_code == 200

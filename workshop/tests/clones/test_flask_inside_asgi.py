@@ -88,7 +88,7 @@ def test_it_answers_beside_django(server):
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert httpx.get(f"{server.url}/reports/nothing").status_code == 404
     assert httpx.get(f"{server.url}/reportsnot").headers["Permissions-Policy"]
-    assert httpx.get(f"{server.url}/accounts/sign-in").status_code == 200
+    assert httpx.get(f"{server.url}/accounts/login/").status_code == 200
 
 
 def test_another_host_is_refused(server):
@@ -112,7 +112,7 @@ def test_others_are_answered_while_it_is_busy(server):
         busy = elsewhere.submit(at_once, 8, lambda _: client.get("/reports/slow").text)
         time.sleep(0.1)
         begin = time.monotonic()
-        assert httpx.get(f"{server.url}/accounts/sign-in", timeout=30).status_code == 200
+        assert httpx.get(f"{server.url}/accounts/login/", timeout=30).status_code == 200
         waited = time.monotonic() - begin
         threads, took = busy.result()
     # Two rounds on four threads. Under WSGI Django's requests queue for the same ones, in asgi they have others.

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from django.core import asgi
+from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.handlers import base, exception
 from django.core.handlers.asgi import ASGIHandler
@@ -58,6 +59,8 @@ def count(monkeypatch, owner, name):
 
 
 async def visit(handler):
+    # One that is there is closed at the end of a request.
+    assert caches["default"]
     client = Client(handler)
     for path in ("/async", "/sync", "/raise-500-async", "/stream-async", "/stream-sync", "/file", "/nowhere"):
         await client.ask(path)

@@ -181,8 +181,8 @@ def test_no_secret_is_written(server):
     }
     with server.member() as member:
         # Signs in and fails, and is told so.
-        member.send("/accounts/sign-out")
-        member.send("/accounts/sign-in", {"username": member.name, "password": PASSWORD}, page="/accounts/sign-in")
+        member.send("/accounts/logout/")
+        member.send("/accounts/login/", {"login": member.name, "password": PASSWORD}, page="/accounts/login/")
         session = member.client.cookies["sessionid"]
         token = member.client.cookies["csrftoken"]
         for path in ("/failing", "/none", "/i18n/setlang/", "/failing-stream"):

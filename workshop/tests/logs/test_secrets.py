@@ -54,8 +54,8 @@ def test_what_looks_like_a_secret_is_hidden(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "Not Found: /accounts/sign-in",
-        "Forbidden (CSRF cookie not set.): /accounts/sign-in",
+        "Not Found: /accounts/login/",
+        "Forbidden (CSRF cookie not set.): /accounts/login/",
         "Session data corrupted",
         "Is Redis up? No.",
         "Invalid HTTP_HOST header: 'evil.example'. You may need to add 'evil.example' to ALLOWED_HOSTS.",

@@ -1,12 +1,12 @@
 import re
 
 import pytest
+from allauth.account.views import SignupView
 from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import translation
 from pytest_django.asserts import assertContains
 
-from apps.accounts import views
 from apps.accounts.models import User
 
 
@@ -61,8 +61,8 @@ def test_a_failing_view_is_answered_in_the_language_of_the_visitor(db, monkeypat
     def fail(*args):
         raise RuntimeError
 
-    monkeypatch.setattr(views.SignUp, "get", fail)
+    monkeypatch.setattr(SignupView, "get", fail)
     client = Client(raise_request_exception=False, headers={"Accept-Language": "ko"})
-    response = client.get("/accounts/sign-up")
+    response = client.get("/accounts/signup/")
     assertContains(response, "문제가 생겼습니다", status_code=500)
     assert response["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'; ")

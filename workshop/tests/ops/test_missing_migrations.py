@@ -20,7 +20,7 @@ def without_migrations(tmp_path, monkeypatch, settings):
 def test_applications_of_packages_are_not_the_projects_own():
     own = set(own_applications())
     assert {"accounts", "live", "ops"} <= own
-    assert own & {"axes", "admin", "auth"} == set()
+    assert own & {"account", "admin", "auth"} == set()
 
 
 @pytest.mark.django_db
@@ -33,5 +33,5 @@ def test_a_migration_that_is_missing_is_found(without_migrations, capsys):
 
 @pytest.mark.django_db
 def test_one_that_a_package_lacks_is_not(without_migrations):
-    without_migrations("axes")
+    without_migrations("account")
     call_command("check_migrations", missing=True)

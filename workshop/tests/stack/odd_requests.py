@@ -35,9 +35,9 @@ class Generator:
         *3 * ["GET"], *2 * ["POST"], "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "get", "FOO", "PROPFIND",
     )  # fmt: skip
     PATHS = (
-        *10 * ["/probe/"], "/", "/accounts/sign-in", "/accounts/sign-up", "/i18n/setlang/", "/admin/",
+        *10 * ["/probe/"], "/", "/accounts/login/", "/accounts/signup/", "/i18n/setlang/", "/admin/",
         "/admin/login/", "/admin/accounts/user/", "/admin/accounts/user/1/change/", "/admin/jsi18n/", "/admin/r/1/1/",
-        "/admin/axes/", "/probe/sign-in", "/probe/upload", "/probe/slow?seconds=1e308",
+        "/admin/account/", "/probe/sign-in", "/probe/upload", "/probe/slow?seconds=1e308",
         "/probe/0/delete", "/probe/999999/delete", "/probe/9223372036854775808/delete",
         "/probe/99999999999999999999999999/delete", "/probe/-1/delete", "/probe/1e3/delete", "/probe/\u0661/delete",
         f"/probe/{'9' * 5000}/delete", "/live/probe/changes", "/live/probe/ws", "/live/probe/changes/",
@@ -45,7 +45,7 @@ class Generator:
         "/lab/",
         "/healthz/live", "/healthz/ready", "/healthz/", "/static/wisheasy/style.css", "/static/nothing",
         "/static/..%2f", "/errors/unavailable.html", "//", "/%00", "/%ff%fe", "/%F0%9F%A6%84", "/%ed%a0%80",
-        "/accounts//sign-in", "/accounts/sign-in/", "/a" * 500, "/%2e%2e/", "/favicon.ico",
+        "/accounts//login/", "/accounts/login/", "/a" * 500, "/%2e%2e/", "/favicon.ico",
         "/.well-known/security.txt", "/;a=b", "/?", "/#",
     )  # fmt: skip
     KEYS = ("page", "after", "wait", "next", "language", "q", "o", "p", "_popup", "", "text", "%00", "[]", "__proto__")

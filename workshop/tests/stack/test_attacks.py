@@ -21,7 +21,7 @@ def request_line(stack, line, headers="", body=b""):
     return f"{line}\r\nHost: localhost:{stack.port}\r\n{headers}\r\n".encode("latin-1") + body
 
 
-def own_answer(stack, wire, path="/accounts/sign-in"):
+def own_answer(stack, wire, path="/accounts/login/"):
     """Is the next request of this connection answered with its own page? Pages name the address they were asked by."""
     marker = new_marker()
     wire.send(request_line(stack, f"GET {path}?{marker} HTTP/1.1"))
@@ -74,7 +74,7 @@ def test_headers_forged_in_every_spelling_at_once_reach_neither_answers_nor_logs
     marker, forged = new_marker(), new_marker()
     values = {name: value.replace("forged", forged) for name, value in FORGED.items()}
     headers = [(spelling(name), value) for name, value in values.items() for spelling in SPELLINGS]
-    response = httpx.get(f"{stack.url}/accounts/sign-in?{marker}", headers=headers, timeout=30)
+    response = httpx.get(f"{stack.url}/accounts/login/?{marker}", headers=headers, timeout=30)
     assert response.status_code == 200
     assert httpx.get(f"{stack.url}/nothing-{marker}", headers=headers, timeout=30).status_code == 404
     log = eventually(lambda: log_of(stack, "nginx", *stack.serving(), holding=marker))
@@ -152,7 +152,7 @@ def test_a_host_in_doubt_is_refused(stack, head):
 def test_the_host_in_an_absolute_address_is_the_one_that_counts(stack):
     with Wire(stack.port) as wire:
         wire.send(
-            f"GET http://localhost:{stack.port}/accounts/sign-in HTTP/1.1\r\nHost: forged.example\r\n\r\n".encode()
+            f"GET http://localhost:{stack.port}/accounts/login/ HTTP/1.1\r\nHost: forged.example\r\n\r\n".encode()
         )
         answer = wire.answer()
     assert answer.status == 200
@@ -160,12 +160,12 @@ def test_the_host_in_an_absolute_address_is_the_one_that_counts(stack):
 
 
 def get(stack, **headers):
-    return httpx.get(f"{stack.url}/accounts/sign-in", headers=headers, timeout=30)
+    return httpx.get(f"{stack.url}/accounts/login/", headers=headers, timeout=30)
 
 
 def post_without_referer(stack, **headers):
     with stack.client() as client:
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/accounts/sign-in").text)[1]
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/accounts/login/").text)[1]
         data = {"language": "en", "next": "/", "csrfmiddlewaretoken": token}
         return client.post("/i18n/setlang/", data=data, headers=headers)
 
@@ -243,7 +243,7 @@ def smugglers(hidden):
 
 SMUGGLERS = tuple(smugglers(b""))
 # Where a body is read, where none is, and the other upstream.
-TARGETS = ("/accounts/sign-in", "/healthz/live", "/accounts/sign-out", "/live/nothing/changes", "/static/nothing.css")
+TARGETS = ("/accounts/login/", "/healthz/live", "/accounts/logout/", "/live/nothing/changes", "/static/nothing.css")
 
 
 def hidden_request(stack, marker):
@@ -267,7 +267,7 @@ def test_no_request_is_hidden_in_another(stack, target):
             wire.send(request_line(stack, f"POST {target} HTTP/1.1", headers, body))
             answer = wire.answer()
             same = answer is None or answer.ends_the_connection or own_answer(stack, wire)
-        others = [own_answer(stack, bystanders[n % 6], path) for n, path in enumerate(("/accounts/sign-in", "/"))]
+        others = [own_answer(stack, bystanders[n % 6], path) for n, path in enumerate(("/accounts/login/", "/"))]
         bystanders.append(bystanders.pop(0))
         refused = answer is None or 400 <= (answer.status or 0) <= 501
         if not (refused and same and all(others)):
@@ -394,8 +394,8 @@ REFUSED = {
     "trace": (405, "TRACE / HTTP/1.1", OURS, ""),
     "connect": (405, "CONNECT localhost:5432 HTTP/1.1", OURS, ""),
     "another-version-of-a-file": (412, "GET {file} HTTP/1.1", f'{OURS}If-Match: "nothing"\r\n', ""),
-    "a-large-body": (413, "POST / HTTP/1.1", f"{OURS}Content-Length: 9999999\r\n", ""),
-    "a-large-body-for-another-host": (413, "POST / HTTP/1.1", f"{FOREIGN}Content-Length: 9999999\r\n", ""),
+    "a-large-body": (413, "POST / HTTP/1.1", f"{OURS}Content-Length: 99999999\r\n", ""),
+    "a-large-body-for-another-host": (413, "POST / HTTP/1.1", f"{FOREIGN}Content-Length: 99999999\r\n", ""),
     "a-body-for-live": (413, "POST /live/probe/changes HTTP/1.1", f"{OURS}Content-Length: 9\r\n", "x" * 9),
     "a-body-for-events": (413, "POST /live/probe/events HTTP/1.1", f"{OURS}Content-Length: 9\r\n", "x" * 9),
     "a-body-for-health": (

@@ -57,5 +57,5 @@ def test_a_shell_takes_python(stack):
 
 @one_mode
 def test_management_commands_run_in_the_stack(stack):
-    assert "No attempts found" in stack.run("make", "manage", "CMD=axes_reset_username nobody").stdout
+    assert "showmigrations" in stack.run("make", "manage", "CMD=help --commands").stdout
     stack.compose("run", "--rm", "migrate")

@@ -26,7 +26,7 @@ def examine(stack, **variables):
 SETTINGS = {
     "site": ({"SITE_URL": "http://localhost:1"}, "address", "SITE_URL=http://localhost:1, but Nginx is published on"),
     "variable": ({"WEB_THREADS": "many"}, "settings", "WEB_THREADS='many' is wrong"),
-    "pool-over-budget": ({"WEB_CONCURRENCY": "40"}, "settings", "The workers of both slots may open 640 connections"),
+    "pool-over-budget": ({"WEB_CONCURRENCY": "40"}, "settings", "The workers of both slots may open 652 connections"),
     "mode": ({"SERVER_MODE": "wsgi"}, "mode", ".env says SERVER_MODE=wsgi, and asgi mode serves"),
     "dns": ({"SITE_URL": "http://www.invalid"}, "dns", "The name www.invalid of SITE_URL has no address"),
 }  # fmt: skip

@@ -74,24 +74,21 @@ FORMS = {
     "set_language": lambda victim, attacker: Form(
         "/i18n/setlang/", {"language": "ko", "next": "/"}, lambda client: LANGUAGE in client.cookies
     ),
-    "accounts:sign_in": lambda victim, attacker: Form(
-        "/accounts/sign-in",
-        {"username": attacker.name, "password": PASSWORD},
+    "account_login": lambda victim, attacker: Form(
+        "/accounts/login/",
+        {"login": attacker.name, "password": PASSWORD},
         lambda client: SESSION in client.cookies,
         by_member=False,
     ),
-    "accounts:sign_up": lambda victim, attacker: Form(
-        "/accounts/sign-up",
+    "account_signup": lambda victim, attacker: Form(
+        "/accounts/signup/",
         {"username": f"forged-{secrets.token_hex(6)}", "password1": PASSWORD, "password2": PASSWORD},
         lambda client: SESSION in client.cookies,
         by_member=False,
     ),
-    "admin:login": lambda victim, attacker: Form(
-        "/admin/login/", {"username": attacker.name, "password": PASSWORD}, lambda client: False, by_member=False
-    ),
     # The last: the victim is signed in no longer.
-    "accounts:sign_out": lambda victim, attacker: Form(
-        "/accounts/sign-out", {}, lambda client: name_in(client.get("/probe/").text) is None
+    "account_logout": lambda victim, attacker: Form(
+        "/accounts/logout/", {}, lambda client: name_in(client.get("/probe/").text) is None
     ),
 }
 
@@ -136,7 +133,7 @@ def forgeries(site, data, token, foreign_token):
 def test_no_form_of_another_site_has_an_effect(stack, victim, attacker, name):
     form = FORMS[name](victim, attacker)
     with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
-        token = token_in(client.get("/probe/" if form.by_member else "/accounts/sign-in").text)
+        token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         foreign_token = token_in(attacker.client.get("/probe/").text)
         answers = {
             kind: client.post(form.path, **request).status_code
@@ -156,7 +153,7 @@ def test_no_form_of_another_site_has_an_effect(stack, victim, attacker, name):
 def test_nothing_but_a_post_has_an_effect(stack, victim, attacker, name):
     form = FORMS[name](victim, attacker)
     with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
-        token = token_in(client.get("/probe/" if form.by_member else "/accounts/sign-in").text)
+        token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         good = {**form.data, "csrfmiddlewaretoken": token}
         overrides = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST", "X-Method-Override": "POST"}
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"):
@@ -166,12 +163,12 @@ def test_nothing_but_a_post_has_an_effect(stack, victim, attacker, name):
         assert not form.done(client)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if name != "admin:login"])
+@pytest.mark.parametrize("name", FORMS)
 def test_the_form_of_our_own_page_has_its_effect(stack, victim, attacker, name):
     """Or the tests above would see nothing where something was done."""
     form = FORMS[name](victim, attacker)
     with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
-        token = token_in(client.get("/probe/" if form.by_member else "/accounts/sign-in").text)
+        token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         origin = {"Origin": f"http://localhost:{stack.port}"}
         response = client.post(form.path, data={**form.data, "csrfmiddlewaretoken": token}, headers=origin)
         assert response.status_code in (302, 303)
@@ -181,12 +178,12 @@ def test_the_form_of_our_own_page_has_its_effect(stack, victim, attacker, name):
 # They change nothing, or exist for tests that have no page.
 OPEN = {"live:ws", "live:events", "live:changes", "note", "probe:die", "probe:step"}
 # The name and the path of each address, with 1 in the place of what is variable; without those of the admin.
-ADDRESSES = """
+ADDRESSES = r"""
 import json, re
 from django.urls import URLPattern, get_resolver
 def addresses(patterns, namespace="", before="/"):
     for pattern in patterns:
-        path = before + re.sub(r"<[^>]+>", "1", str(pattern.pattern))
+        path = before + re.sub(r"\(\?P<[^)]+\)|<[^>]+>", "1", str(pattern.pattern)).strip("^$")
         if isinstance(pattern, URLPattern):
             yield f"{namespace}{pattern.name}", path
         elif pattern.namespace != "admin":
@@ -199,7 +196,7 @@ print(json.dumps(list(addresses(get_resolver().url_patterns))))
 def test_no_address_of_any_application_takes_a_post_without_a_token(stack):
     shell = ["python", "manage.py", "shell", "--no-imports", "--verbosity", "0", "--command", ADDRESSES]
     addresses = json.loads(stack.compose("exec", "-T", f"web-{stack.slot()}", *shell).stdout)
-    assert {"probe:upload", "accounts:sign_out", "lab:broadcast-sync"} <= {name for name, _ in addresses}
+    assert {"probe:upload", "account_logout", "lab:broadcast-sync"} <= {name for name, _ in addresses}
     with stack.client() as client:
         answers = {name: client.post(path).status_code for name, path in addresses if name not in OPEN}
     assert {name: status for name, status in answers.items() if status != 403} == {}
@@ -211,9 +208,9 @@ def test_no_address_of_any_application_takes_a_post_without_a_token(stack):
 def test_a_session_that_somebody_else_has_chosen_is_not_taken_over(stack, attacker):
     chosen = secrets.token_hex(16)
     with stack.client(cookies={SESSION: chosen}) as client:
-        token = token_in(client.get("/accounts/sign-in").text)
-        data = {"username": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
-        assert client.post("/accounts/sign-in", data=data).status_code == 302
+        token = token_in(client.get("/accounts/login/").text)
+        data = {"login": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
+        assert client.post("/accounts/login/", data=data).status_code == 302
         given = [cookie.value for cookie in client.cookies.jar if cookie.name == SESSION and cookie.domain]
         assert given
         assert chosen not in given
@@ -226,7 +223,7 @@ def test_a_session_ends_for_good_when_its_owner_signs_out(stack):
     with stack.member() as member:
         session = member.client.cookies[SESSION]
         assert name_in(httpx.get(f"{stack.url}/probe/", cookies={SESSION: session}, timeout=30).text) == member.name
-        member.send("/accounts/sign-out").raise_for_status()
+        member.send("/accounts/logout/").raise_for_status()
         assert SESSION not in member.client.cookies
         assert name_in(httpx.get(f"{stack.url}/probe/", cookies={SESSION: session}, timeout=30).text) is None
 
@@ -234,15 +231,15 @@ def test_a_session_ends_for_good_when_its_owner_signs_out(stack):
 def test_signing_in_gives_another_session_and_another_token(stack):
     with stack.member() as member:
         first = dict(member.client.cookies)
-        member.send("/accounts/sign-out").raise_for_status()
-        token = token_in(member.client.get("/accounts/sign-in").text)
+        member.send("/accounts/logout/").raise_for_status()
+        token = token_in(member.client.get("/accounts/login/").text)
         before = member.client.cookies[CSRF]
-        data = {"username": member.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
-        assert member.client.post("/accounts/sign-in", data=data).status_code == 302
+        data = {"login": member.name, "password": PASSWORD, "csrfmiddlewaretoken": token}
+        assert member.client.post("/accounts/login/", data=data).status_code == 302
         assert member.client.cookies[SESSION] != first[SESSION]
         assert member.client.cookies[CSRF] != before
         # A form from before is refused.
-        assert member.client.post("/accounts/sign-out", data={"csrfmiddlewaretoken": token}).status_code == 403
+        assert member.client.post("/accounts/logout/", data={"csrfmiddlewaretoken": token}).status_code == 403
 
 
 # --- Where one is led
@@ -301,7 +298,7 @@ def where_a_browser_goes(site, location):
     cleaned = re.sub(r"[\t\r\n]", "", location).strip("".join(map(chr, range(33)))).replace("\\", "/")
     # For http and https any number of slashes leads to a host.
     cleaned = re.sub(r"^(https?):/*", r"\1://", cleaned, flags=re.IGNORECASE)
-    parts = urlsplit(urljoin(f"{site}/accounts/sign-in", re.sub(r"^//+", "http://", cleaned)))
+    parts = urlsplit(urljoin(f"{site}/accounts/login/", re.sub(r"^//+", "http://", cleaned)))
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -311,14 +308,14 @@ def leads_away(stack, attacker):
     token = token_in(attacker.client.get("/probe/").text)
     # Who is signed in already is sent on at once, by the same code as after signing in.
     members, strangers = attacker.client, stack.client()
-    language_token = token_in(strangers.get("/accounts/sign-in").text)
+    language_token = token_in(strangers.get("/accounts/login/").text)
     language = {"language": "en", "csrfmiddlewaretoken": language_token}
     form = {"csrfmiddlewaretoken": token}
     yield {
-        "sign in": lambda to: members.get("/accounts/sign-in", params={"next": to}),
-        "sign in by a form": lambda to: members.post("/accounts/sign-in", data={**form, "next": to}),
-        "sign up": lambda to: members.get("/accounts/sign-up", params={"next": to}),
-        "sign up by a form": lambda to: members.post("/accounts/sign-up", data={**form, "next": to}),
+        "sign in": lambda to: members.get("/accounts/login/", params={"next": to}),
+        "sign in by a form": lambda to: members.post("/accounts/login/", data={**form, "next": to}),
+        "sign up": lambda to: members.get("/accounts/signup/", params={"next": to}),
+        "sign up by a form": lambda to: members.post("/accounts/signup/", data={**form, "next": to}),
         "language": lambda to: strangers.post("/i18n/setlang/", data={**language, "next": to}),
         "language in the address": lambda to: strangers.post("/i18n/setlang/", params={"next": to}, data=language),
         "language from a page": lambda to: strangers.post(
@@ -359,16 +356,17 @@ def test_nobody_is_led_to_another_site(stack, leads_away, way):
 
 def test_who_signs_in_or_out_is_not_led_to_another_site(stack, attacker):
     with stack.client() as client:
-        page = client.get("/accounts/sign-in", params={"next": "//forged.example"})
-        assert "forged" not in re.sub(r'name="next" value="/accounts[^"]*"', "", page.text)
-        data = {"username": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token_in(page.text)}
-        response = client.post("/accounts/sign-in", data={**data, "next": "//forged.example"})
+        page = client.get("/accounts/login/", params={"next": "//forged.example"})
+        # What was asked for is handed on, to be looked at when the form is sent.
+        assert "forged" not in re.sub(r'name="next" value="[^"]*"|\?next=[^"]*"', "", page.text)
+        data = {"login": attacker.name, "password": PASSWORD, "csrfmiddlewaretoken": token_in(page.text)}
+        response = client.post("/accounts/login/", data={**data, "next": "//forged.example"})
         assert (response.status_code, response.headers["Location"]) == (302, "/")
         data = {"next": "/\\forged.example", "csrfmiddlewaretoken": token_in(client.get("/probe/").text)}
-        response = client.post("/accounts/sign-out", data=data)
+        response = client.post("/accounts/logout/", data=data)
         assert (response.status_code, response.headers["Location"]) == (302, "/")
 
 
 def test_an_address_of_this_site_is_where_one_is_led(stack, leads_away):
     assert leads_away["sign in"]("/?page=2").headers["Location"] == "/?page=2"
-    assert leads_away["language"]("/accounts/sign-up").headers["Location"] == "/accounts/sign-up"
+    assert leads_away["language"]("/accounts/signup/").headers["Location"] == "/accounts/signup/"

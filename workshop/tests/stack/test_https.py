@@ -170,11 +170,11 @@ def test_a_certificate_that_is_there_outlasts_a_new_nginx(secure):
 def test_http_is_sent_on_to_https_and_other_names_to_the_first(secure):
     secure.wait_for_certificate()
     for host in (SITE, OTHER):
-        answer = secure.http("/accounts/sign-in?next=/", host=host)
-        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/sign-in?next=/")
+        answer = secure.http("/accounts/login/?next=/", host=host)
+        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/login/?next=/")
     with secure.client() as client:
-        answer = client.get(f"{secure.other}/accounts/sign-in")
-        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/sign-in")
+        answer = client.get(f"{secure.other}/accounts/login/")
+        assert (answer.status_code, answer.headers["Location"]) == (308, f"{secure.site}/accounts/login/")
         assert client.get("/").status_code == 200
 
 

@@ -118,7 +118,7 @@ def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(l
 
 @one_mode
 @pytest.mark.parametrize(
-    ("path", "other_path"), [("/accounts/sign-in", "/accounts/sign-up"), ("/accounts/sign-up", "/accounts/sign-in")]
+    ("path", "other_path"), [("/accounts/login/", "/accounts/signup/"), ("/accounts/signup/", "/accounts/login/")]
 )
 def test_who_sends_too_many_forms_is_refused_those_and_no_page(limited, path, other_path):
     address = f"198.51.100.{len(path) + (path > other_path)}"
@@ -136,7 +136,7 @@ def test_who_sends_too_many_forms_is_refused_those_and_no_page(limited, path, ot
 @one_mode
 def test_the_forms_of_the_site_and_of_the_admin_count_together(limited):
     with visitor(limited, "192.0.2.5") as client:
-        until_refused(lambda: client.post("/accounts/sign-in"), most=60, at_once=1)
+        until_refused(lambda: client.post("/accounts/login/"), most=60, at_once=1)
         assert client.post("/admin/login/").status_code == 429
 
 
@@ -147,9 +147,9 @@ def test_all_addresses_of_an_ipv6_network_are_one_client(limited):
         visitor(limited, "2001:db8:1:2:ffff:1:2:3") as same,
         visitor(limited, "2001:db8:1:3::1") as other,
     ):
-        until_refused(lambda: client.post("/accounts/sign-in"), most=60, at_once=1)
-        assert same.post("/accounts/sign-in").status_code == 429
-        assert other.post("/accounts/sign-in").status_code == 403
+        until_refused(lambda: client.post("/accounts/login/"), most=60, at_once=1)
+        assert same.post("/accounts/login/").status_code == 429
+        assert other.post("/accounts/login/").status_code == 403
 
 
 @one_mode
@@ -209,7 +209,7 @@ def test_what_is_too_long_or_too_large_is_answered_with_a_page(limited):
         ]:
             assert answer.status_code == status
             assert_is_our_page(answer, "are too long</h1>", "너무 깁니다</h2>")
-        large = client.post("/accounts/sign-in", content=b"x" * 1_100_000)
+        large = client.post("/accounts/login/", content=b"x" * 11_000_000)
         assert large.status_code == 413
         assert_is_our_page(large, "too large to send</h1>", "너무 큽니다</h2>")
 
@@ -282,12 +282,12 @@ def test_guesses_at_one_account_are_stopped_and_nobody_else_is(stack):
     with stack.member() as owner, stack.member() as other, stack.client() as guesser:
 
         def sign_in(name, password):
-            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', guesser.get("/accounts/sign-in").text)[1]
-            data = {"username": name, "password": password, "csrfmiddlewaretoken": token}
-            return guesser.post("/accounts/sign-in", data=data, follow_redirects=True)
+            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', guesser.get("/accounts/login/").text)[1]
+            data = {"login": name, "password": password, "csrfmiddlewaretoken": token}
+            return guesser.post("/accounts/login/", data=data, follow_redirects=True)
 
-        statuses = [sign_in(owner.name, f"guess {number}").status_code for number in range(10)]
-        assert statuses == [422] * 9 + [429]
+        statuses = [sign_in(owner.name, f"guess {number}").status_code for number in range(11)]
+        assert statuses == [422] * 10 + [429]
         answer = sign_in(owner.name, PASSWORD)
         assert answer.status_code == 429
         assert answer.headers["Retry-After"] == "1800"
@@ -299,6 +299,6 @@ def test_guesses_at_one_account_are_stopped_and_nobody_else_is(stack):
     gateway = stack.run(
         "docker", "network", "inspect", f"{stack.project}_frontend", "--format", "{{(index .IPAM.Config 0).Gateway}}"
     ).stdout.strip()
-    assert [line for line in log.splitlines() if "AXES" in line and gateway in line]
+    assert [line for line in log.splitlines() if "wrong passwords" in line and gateway in line]
     assert owner.name not in log
     assert PASSWORD not in log

@@ -57,7 +57,7 @@ def test_a_websocket_has_one_id_from_nginx_to_the_application_and_back(stack):
 
 
 def test_a_page_of_nginx_has_the_id_too(stack):
-    response = httpx.post(f"{stack.url}/accounts/sign-in", content=b"x" * (2 * 1024 * 1024))
+    response = httpx.post(f"{stack.url}/accounts/login/", content=b"x" * (11 * 1024 * 1024))
     assert response.status_code == 413
     (line,) = lines(stack, response.headers["X-Request-ID"], None)
     assert line["status"] == 413

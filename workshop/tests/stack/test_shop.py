@@ -246,8 +246,8 @@ def test_its_own_tests_and_checks_pass(shop):
 def test_it_works_and_reports_its_errors_without_docker(shop, visitor, reports, mode):
     with Embedded(shop, f"run-{mode}", mode, SENTRY_DSN=reports.dsn) as server:
         drive(server, visitor)
-        assert httpx.get(f"{server.url}/fail/").status_code == 500
-        eventually(lambda: b"It failed on purpose." in b"".join(reports.received))
+        assert httpx.get(f"{server.url}/fail/?now").status_code == 500
+        eventually(lambda: b"on-purpose" in b"".join(reports.received))
 
 
 @pytest.mark.parametrize("mode", EMBEDDED_MODES)

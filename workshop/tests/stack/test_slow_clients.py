@@ -18,7 +18,7 @@ SECONDS = 15
 # As slowhttptest has it: a header, or a bit of a body, every 5 s; or so many bytes read of an answer.
 ATTACKS = {
     "headers": ["-H", "-i", "5", "-u", "{url}/"],
-    "bodies": ["-B", "-i", "5", "-s", "65536", "-x", "16", "-u", "{url}/accounts/sign-in"],
+    "bodies": ["-B", "-i", "5", "-s", "65536", "-x", "16", "-u", "{url}/accounts/login/"],
     "reads": [
         "-X",
         "-k",

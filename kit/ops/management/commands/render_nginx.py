@@ -22,6 +22,17 @@ BODIES = 10
 # Behind which port a service's visitors wait (docker/wait.py).
 WAITING_ROOM = {"web": 8001, "live": 8002}
 
+# Forms of django-allauth at which a password or a code can be guessed, and those that send a mail.
+GUESSED = (
+    *("account_reauthenticate", "account_change_password", "account_confirm_login_code"),
+    *("account_confirm_reauthentication_code", "account_confirm_password_reset_code"),
+    *("account_email_verification_sent", "mfa_authenticate", "mfa_reauthenticate"),
+)
+MAILED = (
+    *("account_reset_password", "account_email"),
+    *("account_request_login_code", "account_request_reauthentication_code"),
+)
+
 
 class Command(BaseCommand):
     help = "Writes what follows from the settings, and the error pages, into a copy of nginx/."
@@ -164,8 +175,8 @@ def keepalive():
 def limits():
     """For the http block. Which requests count as what, and for which client, is in nginx/snippets/limits.conf."""
     yield f"client_max_body_size {settings.LIMIT_UPLOAD}m;"
-    yield from counted("sign_in", settings.LOGIN_URL, "admin:login")
-    yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", None))
+    yield from counted("sign_in", settings.LOGIN_URL, "admin:login", *GUESSED)
+    yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", "account_signup"), *MAILED)
     # The rate, its unit, and how many may come at once, as a multiple of it.
     rates = {
         "pages": (settings.LIMIT_PAGES, "r/s", 5),
@@ -197,7 +208,8 @@ def counted(name, *urls):
 
 def path_of(url):
     try:
-        return reverse(url) if url == "admin:login" else url and resolve_url(url)
+        # A name, unless it has a slash: resolve_url takes a name that does not exist for a path.
+        return resolve_url(url) if url and "/" in url else url and reverse(url)
     except NoReverseMatch:
         # There is no such form.
         return None

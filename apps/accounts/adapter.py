@@ -1,0 +1,88 @@
+"""What is ours of django-allauth: how often a password may be guessed, and the answer to too many guesses. Nginx limits
+the forms for each client address besides, whatever the account (nginx/snippets/limits.conf)."""
+
+import logging
+from urllib.parse import urlsplit
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal import ratelimit
+from django.http import JsonResponse
+from django.http.response import MAX_URL_REDIRECT_LENGTH
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+
+logger = logging.getLogger(__name__)
+
+MINUTES = 30
+# Guesses from one address can't lock the user out elsewhere, but many addresses together get no more than ten times as
+# many guesses at one account.
+HERE, EVERYWHERE = f"10/{MINUTES}m/key", f"100/{MINUTES}m/key"
+QUIET = {"account/messages/logged_in.txt", "account/messages/logged_out.txt"}
+# Where `next` does not lead: a user who is signed in would be sent on for ever.
+NOT_NEXT = "account_login", "account_signup", "account_logout"
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def pre_authenticate(self, request, **credentials):
+        self.guesses = []
+        for rate, key in counters(request, credentials):
+            usage = ratelimit.consume(request, app="accounts", action="guess", config={"guess": rate}, key=key)
+            if not usage:
+                self._rollback_login_failed_rl_usage()
+                # No name: some are passwords.
+                logger.warning("Too many wrong passwords: refused to %s for a while.", self.get_client_ip(request))
+                raise ImmediateHttpResponse(too_many(request, MINUTES))
+            self.guesses.append(usage)
+
+    def _rollback_login_failed_rl_usage(self):
+        for usage in self.guesses:
+            usage.rollback()
+
+    def _delete_login_attempts_cached_email(self, request, **credentials):
+        # A password was set by mail: what was guessed before counts no more.
+        for rate, key in counters(request, credentials):
+            ratelimit.clear(request, app="accounts", action="guess", config={"guess": rate}, key=key)
+
+    def get_client_ip(self, request):
+        # A server on a Unix socket knows none.
+        return request.META.get("REMOTE_ADDR") or "127.0.0.1"
+
+    def authenticate(self, request, **credentials):
+        # Of an account that was deactivated no more is told than of one that does not exist.
+        user = super().authenticate(request, **credentials)
+        return user if user and user.is_active else None
+
+    def is_safe_url(self, url):
+        try:
+            own = urlsplit(url).path in map(reverse, NOT_NEXT)
+            return not own and len(url) <= MAX_URL_REDIRECT_LENGTH and super().is_safe_url(url)
+        except ValueError:
+            # Not an address at all, such as "http://[".
+            return False
+
+    def add_message(self, request, level, message_template=None, *arguments, **more):
+        # The page says who is signed in.
+        if message_template not in QUIET:
+            super().add_message(request, level, message_template, *arguments, **more)
+
+
+def counters(request, credentials):
+    """Under what a guess is counted: the name or the address that was typed, and never an empty one."""
+    name = (credentials.get("email") or credentials.get("username") or "").lower()
+    return [(HERE, f"{ratelimit.get_ip(request)} {name}"), (EVERYWHERE, name)] if name else []
+
+
+def too_many(request, minutes=1):
+    """The answer in place of the form (handler429 in the project's urls.py: allauth's own limits are for a minute)."""
+    wait = minutes * 60
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        detail = f"Too many attempts. Try again in {wait} seconds."
+        response = JsonResponse({"error": "too many requests", "detail": detail}, status=429)
+    else:
+        response = render(request, "accounts/too_many.html", {"minutes": minutes}, status=429)
+    response.headers["Retry-After"] = str(wait)
+    add_never_cache_headers(response)
+    patch_vary_headers(response, ["Accept"])
+    return response
