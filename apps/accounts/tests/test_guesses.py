@@ -61,7 +61,8 @@ def test_an_unknown_name_gets_the_same_answers(guesser):
     assert guess(guesser, LIMIT + 1, "nobody") == [422] * LIMIT + [429]
 
 
-def test_neither_a_name_nor_a_password_is_logged_and_no_form_is_kept(guesser, caplog):
+def test_neither_a_name_nor_a_password_is_logged_and_no_form_is_kept(guesser, caplog, settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     # People type a password into the wrong field.
     guess(guesser, LIMIT + 1, "my-own-passphrase")
     kept = f"{caplog.text} {cache._cache.keys()}"

@@ -149,8 +149,12 @@ def test_without_a_mail_server_it_says_so(settings):
     assert (finding.status, finding.what) == ("ok", "no mail leaves: EMAIL_URL is missing")
 
 
-def test_a_cache_that_is_away_is_named_without_the_password(settings):
+def test_a_cache_in_memory_is_nothing_to_look_at(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     assert list(services.check_cache()) == []
+
+
+def test_a_cache_that_is_away_is_named_without_the_password(settings):
     url = "redis://cache:s3cret@127.0.0.1:1/1"
     settings.CACHES = {"default": {"BACKEND": "kit.cache.RedisCache", "LOCATION": [url], "KEY_PREFIX": "cache"}}
     (finding,) = services.check_cache()
