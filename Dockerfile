@@ -1,8 +1,8 @@
-# One image for all modes: both servers, and what Nginx reads and serves (docker/nginx_files), so that code, static files and
-# the configuration of Nginx always belong together.
+# One image for both servers in all modes and for Nginx's files (docker/nginx_files), so that code, static files and Nginx's
+# configuration always match.
 ARG PYTHON_VERSION=3.13
 
-# The locked packages in a virtual environment, byte-compiled because the root will be read-only. pip stays here.
+# The locked packages in a virtual environment, byte-compiled because the root will be read-only. pip stays behind.
 FROM python:${PYTHON_VERSION}-slim AS packages
 COPY requirements.txt /tmp/
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -10,7 +10,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip --python /opt/venv/bin/python install --root-user-action ignore --disable-pip-version-check \
         --require-hashes --only-binary :all: -r /tmp/requirements.txt
 
-# The project, and its user, which may write nothing of it. Nothing can be installed in it.
+# The project, and its user, who can't change its files. Without pip.
 FROM python:${PYTHON_VERSION}-slim AS project
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
     && groupadd --gid 10001 app \
@@ -26,11 +26,10 @@ COPY manage.py gunicorn.conf.py ./
 COPY wisheasy wisheasy
 COPY kit kit
 COPY apps apps
-# For any umask of the clone.
+# Whatever the clone's umask.
 RUN chmod -R a+rX . && python -m compileall -q .
 
-# Static files with the hash of their content in their names, and gzipped. The key exists for this command alone,
-# which knows no other secret.
+# Static files with hashed names, compressed with gzip. The key exists for this command only, which has no other secret.
 FROM project AS static
 RUN SETTINGS_STAND_INS=1 SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex(32))') \
     python manage.py collectstatic --no-input --verbosity 0
@@ -39,10 +38,11 @@ FROM project
 COPY --from=static /app/var/static var/static
 COPY nginx nginx
 COPY --chmod=755 docker/nginx_files docker/
-# What a host releases this image with; docker/deploy_on_host takes it from here.
+# Files with which a host releases this image; docker/deploy_on_host extracts them.
 COPY Makefile docker-compose.yml .env.example /host/
 COPY docker /host/docker
-# The volumes that are mounted there take their owner from here.
+COPY deploy /host/deploy
+# Volumes mounted on these folders take their owners.
 RUN chmod -R a+rX nginx docker /host && install --directory --owner app --group app /srv/nginx /certificates var/media var/media/.uploads \
     && install --directory --owner 101 --group 101 /bodies
 USER 10001:10001
@@ -50,5 +50,5 @@ EXPOSE 8000
 CMD ["python", "-m", "kit.serving"]
 ARG REVISION=unknown TITLE=unknown
 LABEL org.opencontainers.image.title=$TITLE org.opencontainers.image.revision=$REVISION
-# What errors and figures are labelled with.
+# The label of error reports and metrics.
 ENV REVISION=$REVISION

@@ -1,7 +1,6 @@
-# What can be known of this machine and of .env before a start. docker/preflight stops at the first that is broken,
-# docker/doctor goes through all of them.
-# The script that includes it defines `fine WHAT`, `warn WHAT WHY MEND`, and `broken WHAT WHY MEND`, which fails. A check fails
-# when what comes after it makes no sense.
+# Checks of this machine and of .env that need no running stack. docker/preflight stops at the first broken one, docker/doctor runs
+# all. The including script defines `fine WHAT`, `warn WHAT WHY FIX`, and `broken WHAT WHY FIX`, which fails. A check fails if the
+# checks after it would be meaningless.
 # shellcheck shell=bash
 
 # --- Docker ---
@@ -14,50 +13,61 @@ check_engine() {
     if answer=$(docker info --format '{{.ServerVersion}}' 2>&1); then
         fine "Docker $answer"
     elif [[ $answer == *'permission denied'* ]]; then
-        broken "$(id -un) may not use Docker" 'Every command of the stack asks it.' \
+        broken "$(id -un) may not use Docker" 'Every command of the stack needs it.' \
             "join the group (sudo usermod -aG docker $(id -un)), sign out and in again, or use sudo."
     else
-        broken 'The Docker Engine does not answer' 'Nothing runs without it.' 'start it (sudo systemctl start docker, or Docker Desktop).'
+        broken "The Docker Engine does not answer${DOCKER_HOST:+ at $DOCKER_HOST}" 'Nothing runs without it.' 'start it (sudo systemctl start docker, or Docker Desktop).'
     fi
 }
 
 check_compose() {
     local version
     version=$(docker compose version --short 2>/dev/null) ||
-        { broken 'Docker Compose is not installed' 'The stack is described for it.' \
+        { broken 'Docker Compose is not installed' 'The stack needs it.' \
             'install the plugin, 2.24 or newer (https://docs.docker.com/compose/install/).'; return; }
     [[ $version =~ ^v?([0-9]+)\.([0-9]+) ]] || true
     ((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2] < 2024)) || { fine "Compose $version"; return; }
-    broken "Docker Compose $version is too old" 'It does not understand docker-compose.yml.' \
+    broken "Docker Compose $version is too old" 'It cannot read docker-compose.yml.' \
         'update it to 2.24 or newer (https://docs.docker.com/compose/install/).'
+}
+
+# The Makefile calls the scripts of other engines.
+check_engine_name() {
+    local engine
+    engine=$(docker/read_env ENGINE)
+    case $engine in
+        compose) fine 'Compose on this machine' ;;
+        swarm | kubernetes) broken "ENGINE=$engine" 'This command works on the stack of this machine only.' "run it through make, or set ENGINE=compose in .env." ;;
+        *) broken "ENGINE='$engine' is wrong" 'It sets where the stack runs.' 'expected compose, swarm or kubernetes, in .env.' ;;
+    esac
 }
 
 # --- This checkout ---
 
-# What WSL shows of Windows' disks is no Linux file system. Git keeps line ends right; an editor, or a copy, may not.
+# Windows disks under WSL have no Linux file system. Git preserves line endings; an editor or a copy may not.
 check_checkout() {
     local file
     file=$(grep -lI $'\r' docker/* docker/hooks/* secrets/* 2>/dev/null | head -n 1)
-    [ -z "$file" ] || { broken "$file has the line ends of Windows (CRLF)" 'The invisible character counts: a shell finds no such program, and a password is another one.' \
+    [ -z "$file" ] || { broken "$file has the line ends of Windows (CRLF)" 'The invisible character counts: a shell does not find the program, and a password differs.' \
         "perl -pi -e 's/\\r\$//' $file"; return; }
     if [[ $(uname -r) == *[Mm]icrosoft* && $(findmnt -n -o FSTYPE -T .) =~ ^(v9fs|drvfs|virtiofs|fuse.*)$ ]]; then
-        warn "This clone is on the disk of Windows, in $PWD" \
-            'Files there are slow, and their permissions do not count: everyone can read secrets/, and a script may not run.' \
-            "clone it inside WSL, such as to ~/${PWD##*/}, and copy .env and secrets/ there."
+        warn "This clone is on a Windows disk, in $PWD" \
+            'Files there are slow and have no permissions: everyone can read secrets/, and scripts may not run.' \
+            "clone it inside WSL, for example to ~/${PWD##*/}, and copy .env and secrets/ there."
     else
         fine 'it is on a disk of this system'
     fi
 }
 
-# check_place PROJECT: were its containers made by this clone, where it is now?
+# check_place PROJECT: were its containers created by this clone, in its current folder?
 check_place() {
     local folder
     while read -r folder; do
         if [ -z "$folder" ] || [ "$folder" -ef . ]; then continue; fi
-        # A file, because Docker makes empty folders of what it is to mount.
+        # A file, because Docker creates empty folders for missing mounts.
         if [ -f "$folder/docker-compose.yml" ]; then
-            broken "$1 is the stack of the clone in $folder" 'This clone would take over its containers and its data, without its secrets.' \
-                "run this there, or give this clone a stack of its own: docker/configure COMPOSE_PROJECT_NAME=$1-2 HTTP_PORT=8090"
+            broken "$1 is the stack of the clone in $folder" 'This clone would take over its containers and data, without its secrets.' \
+                "run this there, or give this clone its own stack: docker/configure COMPOSE_PROJECT_NAME=$1-2 HTTP_PORT=8090"
         else
             broken "The containers of $1 were made in $folder, where there is no clone" 'They cannot start again without the files there.' \
                 "if you moved it here, docker compose --profile '*' down and make up-$(docker/read_env SERVER_MODE) (the data stays); if this is another clone, docker/configure COMPOSE_PROJECT_NAME=$1-2 HTTP_PORT=8090"
@@ -72,32 +82,32 @@ check_place() {
 
 secret() { cat "secrets/$1" 2>/dev/null || true; }
 
-# password_for SERVICE ADDRESS: the one in that secret, if it is an address of this service.
+# password_for SERVICE ADDRESS: the one in that secret, if it is a URL of this service.
 password_for() { [ "$(docker/address host "secrets/$2")" != "$1" ] || docker/address password "secrets/$2"; }
 
-# Is the database, or Redis, the one of this stack?
+# Is the database or Redis this stack's own?
 is_ours() { [ "$(docker/address host "secrets/$2")" = "$1" ]; }
 
-# Has the stack been started here? make dev-docker makes no more than secrets/app.
+# Has the stack been started here? make dev-docker creates only secrets/app.
 has_secrets() { [ -n "$(find secrets -maxdepth 1 -type f 2>/dev/null)" ]; }
 
 check_owner() {
     local path
     for path in .env secrets; do
         [ ! -e "$path" ] || [ -r "$path" ] ||
-            { broken "$path cannot be read by $(id -un)" 'The settings of the stack are there.' 'run this as its owner.'; return; }
+            { broken "$path cannot be read by $(id -un)" 'It contains the settings of the stack.' 'run this as its owner.'; return; }
     done
-    if [ -e .env ]; then fine 'it can be read'; else fine 'there is none yet: make up-wsgi, make up-asgi and make up-hybrid make it'; fi
+    if [ -e .env ]; then fine 'it can be read'; else fine 'there is none yet: make up-wsgi, make up-asgi or make up-hybrid creates it'; fi
 }
 
 check_env_file() {
     local volume
     volume=$(docker/read_env COMPOSE_PROJECT_NAME)_postgres
-    [ -w . ] || { broken "$(pwd) cannot be written by $(id -un), so .env cannot be made there" 'The settings of the stack are in it.' \
+    [ -w . ] || { broken "$(pwd) cannot be written by $(id -un), so .env cannot be created" 'It contains the settings of the stack.' \
         'clone into a folder of your own.'; return; }
     [ -s secrets/postgres_password ] || ! docker volume inspect "$volume" >/dev/null 2>&1 ||
-        { broken "The volume $volume holds a database whose password was in secrets/postgres_password, which is gone" \
-            'The one that would be made now is another, which that database does not know.' \
+        { broken "The volume $volume holds a database whose password was in secrets/postgres_password, which is missing" \
+            'A new password would not open that database.' \
             'put that file back, set another COMPOSE_PROJECT_NAME, or remove the volume and its data (docker volume rm).'; return; }
     fine 'the folder can be written, and no database has lost its password'
 }
@@ -107,12 +117,12 @@ check_secret_files() {
     # shellcheck disable=SC2013
     for file in $(sed -n 's|.*{file: \./\(secrets/.*\)}$|\1|p' docker-compose.yml); do
         [ -f "$file" ] || { broken "$file is missing" 'No container starts without it.' \
-            'put it back, or let make up-wsgi, make up-asgi or make up-hybrid make what is not there.'; return; }
+            'put it back, or run make up-wsgi, make up-asgi or make up-hybrid, which create missing files.'; return; }
     done
     fine 'all are there'
 }
 
-# The containers' own users read the files; it is the folder that keeps others out.
+# The containers' users read the files; the folder keeps others out.
 check_readable() {
     local closed
     closed=$(find secrets -mindepth 1 \( -type f ! -perm -004 -o -type d ! -perm -005 \) | head -n 1)
@@ -122,9 +132,9 @@ check_readable() {
 check_permissions() {
     if [ -n "$(git ls-files secrets 2>/dev/null)" ]; then
         broken 'secrets/ is in Git' 'Everyone with access to the repository has the secrets.' \
-            'git rm -r --cached secrets, commit, and give every secret another value.'
+            'git rm -r --cached secrets, commit, and replace every secret.'
     elif [ -n "$(find secrets -maxdepth 0 \( -perm -001 -o -perm -010 \))" ]; then
-        warn 'Other users of this machine can enter secrets/' 'With what is in it they can sign in as any user.' 'chmod 700 secrets'
+        warn 'Other users of this machine can enter secrets/' 'The secrets let them sign in as any user.' 'chmod 700 secrets'
     else
         fine 'only its owner can enter secrets/'
     fi
@@ -142,41 +152,41 @@ check_secrets() {
         service=${address%:*} address=${address#*:} name=secrets/${service}_password
         if ! is_ours "$service" "$address"; then continue
         elif [ "$(password_for "$service" "$address")" != "$(cat "$name")" ]; then
-            broken "The password in secrets/$address is not that of $name" 'The servers are refused with it.' \
-                "make them one, then docker compose restart $service (PostgreSQL keeps to the one that it was made with) and make release" ||
+            broken "The password in secrets/$address differs from $name" 'PostgreSQL or Redis refuses the servers.' \
+                "make them equal, then docker compose restart $service (PostgreSQL keeps the password that it was created with) and make release" ||
                 weak=1
         elif [ "$(tr -d '\n' <"$name" | wc -c)" -lt 16 ]; then
             weak=1
-            warn "The password in $name has fewer than 16 characters" 'From inside the network of the containers many can be tried.' \
-                "choose a longer one, in secrets/$address too; PostgreSQL keeps to the one that it was made with (ALTER ROLE)"
+            warn "The password in $name has fewer than 16 characters" 'A container could guess it.' \
+                "choose a longer one, in secrets/$address too; PostgreSQL keeps the one that it was created with (ALTER ROLE)"
         fi
     done
     [ -n "$weak" ] || fine 'long enough, and none is an example'
 }
 
-# Is .env understood as it was meant, and every name in it one that something reads?
+# Does Compose parse .env as intended, and does something read every name in it?
 check_variables() {
     local name said settings unread=''
     said=$(docker compose config --quiet 2>&1) ||
-        { broken "Compose does not understand the files: $(echo "$said" | tail -n 1)" 'Nothing starts.' 'correct what it names.'; return; }
+        { broken "Compose does not understand the files: $(echo "$said" | tail -n 1)" 'Nothing starts.' 'correct the line that it names.'; return; }
     name=$(echo "$said" | sed -n 's/.*The \\*"\([^"\\]*\)\\*" variable is not set.*/\1/p' | head -n 1)
-    [ -z "$name" ] || { broken "Compose takes \$$name, somewhere in .env, for a variable" \
-        'The containers get another value than the one that is written there.' 'put the value that has it in single quotes.'; return; }
+    [ -z "$name" ] || { broken "Compose reads \$$name in .env as a variable" \
+        'The containers get another value than the one in .env.' 'put that value into single quotes.'; return; }
     settings=$(find . -path '*/settings*' -name '*.py' ! -path './.*' ! -path './kit/*')
-    # A host that has only the image has none.
+    # A host with only the image has no settings.
     [ -z "$settings" ] || for name in $(docker/read_env --own); do
         ! grep -q "\${\{0,1\}$name" .env || continue
         echo "$settings" | tr '\n' '\0' | xargs -0 grep -qwF -e "$name" docker-compose*.yml || unread="$unread $name"
     done
     if [ -n "$unread" ]; then
-        warn "No settings read$unread of .env" 'A misspelt name changes nothing, without a word.' \
-            'correct the name (.env.example has those of the stack), or remove the line. A name that a package reads is fine.'
+        warn "No settings read$unread of .env" 'A misspelt name has no effect.' \
+            'correct the name (.env.example lists the stack'"'"'s), or remove the line. Ignore this if a package reads it.'
     else
         fine 'every variable of .env is known'
     fi
 }
 
-# --- The project's own: docker/hooks/, docker-compose.override.yml ---
+# --- Your own: docker/hooks/, docker-compose.override.yml ---
 
 check_own() {
     local file
@@ -185,8 +195,8 @@ check_own() {
             README.md | '*') ;;
             before_release | after_release)
                 if [ -x "$file" ]; then fine "$file runs with a release"
-                else warn "$file is not executable" 'A release leaves it out.' "chmod +x $file"; fi ;;
-            *) warn "$file is no step of a release" 'It never runs.' 'call it before_release or after_release, or from one of these.' ;;
+                else warn "$file is not executable" 'A release skips it.' "chmod +x $file"; fi ;;
+            *) warn "$file is not a release hook" 'It never runs.' 'name it before_release or after_release, or call it from one of them.' ;;
         esac
     done
     [ ! -e docker-compose.override.yml ] || fine 'docker-compose.override.yml counts too'
@@ -199,19 +209,19 @@ check_mode() {
     modes=$(sed -n '/^  web-blue:/,/profiles:/ { /profiles:/ { s/[][,]//g; s/.*profiles: //; s/blue-//g; p; }; }' docker-compose.yml)
     case " $modes " in
         *" ${1:-none} "*) fine "$1" ;;
-        *) broken "'$1' is no mode" 'SERVER_MODE decides which servers answer.' "say one of $modes." ;;
+        *) broken "SERVER_MODE='$1' is wrong" 'It decides which servers answer.' "expected one of $modes." ;;
     esac
 }
 
 # --- Address and ports ---
 
-# The host of an address.
+# The host in a URL.
 host_of() {
     local rest=${1#*://}
     case $rest in \[*) echo "${rest%%]*}]" ;; *) echo "${rest%%:*}" ;; esac
 }
 
-# reached VALUE: host and port by which this machine reaches what HTTP_PORT=8080, 127.0.0.1:8080 or [::1]:8080 publishes.
+# reached VALUE: the host and port that this machine uses to reach HTTP_PORT=8080, 127.0.0.1:8080 or [::1]:8080.
 reached() {
     case $1 in *:*) echo "${1%:*} ${1##*:}" | tr -d '[]' ;; *) echo "127.0.0.1 $1" ;; esac
 }
@@ -232,32 +242,32 @@ check_address() {
     site=${sites%%,*}
     if [[ $site =~ ^http://(localhost|127\.0\.0\.1|\[::1\])(:([0-9]+))?$ ]] && [ "${BASH_REMATCH[3]:-80}" != "$port" ]; then
         broken "SITE_URL=$site, but Nginx is published on port $port" \
-            'Browsers send forms and open WebSockets from an address that the servers do not take for theirs.' \
+            'The servers refuse forms and WebSockets from the address that browsers show.' \
             "SITE_URL=http://${BASH_REMATCH[1]}:$port in .env, or another HTTP_PORT."
     elif [ "${site%%:*}" = https ] && [ "$(docker/read_env ACME_DIRECTORY)" = off ] && [ -z "$(docker/read_env TRUSTED_PROXIES)" ] &&
         ! docker compose exec -T certificates test -e /certificates/site </dev/null >/dev/null 2>&1; then
         warn 'SITE_URL is https, ACME_DIRECTORY=off, TRUSTED_PROXIES is empty, and no certificate is installed' \
-            'If a proxy in front holds the certificate and speaks http with this machine, each page redirects to itself for ever.' \
-            'TRUSTED_PROXIES=its network in .env, or install your own certificate (docs/operations.md).'
+            'If a proxy in front holds the certificate and uses http to reach this machine, each page redirects to itself.' \
+            'set TRUSTED_PROXIES to its network in .env, or install your own certificate (docs/operations.md).'
     else
         fine "$sites"
     fi
 }
 
-# Takes the name of a variable, and an example.
+# Arguments: a variable's name, and an example of its value.
 check_port() {
     local value host port valid='^((([0-9]+\.){3}[0-9]+|\[[0-9a-fA-F:.]+\]):)?[0-9]+$'
     value=$(docker/read_env "$1")
-    # There need not be one for https.
+    # The https port is optional.
     [ "$1" = HTTP_PORT ] || [ -n "$value" ] || return 0
-    [[ $value =~ $valid ]] || { broken "$1='$value' is wrong" 'Nginx is published on it.' \
-        "expected a port number such as $2, or one of this machine alone, such as 127.0.0.1:$2."; return; }
+    [[ $value =~ $valid ]] || { broken "$1='$value' is wrong" 'Nginx listens on it.' \
+        "expected a port such as $2, or one for this machine only, such as 127.0.0.1:$2."; return; }
     read -r host port < <(reached "$value")
     if [ -n "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$(docker/read_env COMPOSE_PROJECT_NAME)")" ]; then
         fine "$port is Nginx's"
-    # A connection that is accepted means that something listens.
+    # An accepted connection means that something listens.
     elif (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
-        broken "Port $port is taken by another program" 'Nginx is to be published on it.' "stop it, or choose another port ($1=$(($2 + 1)) in .env)."
+        broken "Port $port is taken by another program" 'Nginx needs it.' "stop it, or choose another port ($1=$(($2 + 1)) in .env)."
     else
         fine "$port is free"
     fi
@@ -268,13 +278,13 @@ check_dns() {
     command -v getent >/dev/null || return 0
     for site in $(docker/read_env SITE_URL | tr , ' '); do
         host=$(host_of "$site")
-        # Names of other scripts are looked up in the containers, which know their punycode.
+        # Names in other scripts are resolved in the containers, which convert them to punycode.
         case $host in localhost | *[!A-Za-z0-9.-]* | *[0-9].[0-9]*) continue ;; esac
         if addresses=$(getent ahosts "$host") && [ -n "$addresses" ]; then
             fine "$host is $(echo "$addresses" | cut -d ' ' -f 1 | sort -u | paste -sd ' ' -)"
         else
-            broken "The name $host of SITE_URL has no address" 'Browsers do not find the site, and no certificate is issued for it.' \
-                "have the name server give $host the address of this machine, or correct SITE_URL in .env."
+            broken "$host in SITE_URL has no address" 'Browsers do not find the site, and no certificate is issued for it.' \
+                "add a DNS record for $host with the address of this machine, or correct SITE_URL in .env."
         fi
     done
 }
@@ -289,17 +299,17 @@ check_cpus() {
     # shellcheck disable=SC2086
     while read -r name wanted; do
         awk "BEGIN { exit !(${wanted:-0} <= $cpus) }" ||
-            { broken "$name=$wanted is more than the $cpus that there are" 'Docker refuses to make the container.' "$name=$cpus in .env"; return; }
+            { broken "$name=$wanted is more than the $cpus of this machine" 'Docker refuses to create the container.' "$name=$cpus in .env"; return; }
     done < <(paste -d ' ' <(echo "$names") <(docker/read_env $names))
     fine "$cpus"
 }
 
-# limits [MODE]: in MB, those of what runs all the time, and of what runs during a release, when there are two versions of the servers.
+# limits [MODE]: the total memory limits in MB of what runs all the time, and during a release, when the servers run twice.
 limits() {
     SLOT=$(docker/read_env SLOT)
     export SLOT SERVER_MODE="${1:-$(docker/read_env SERVER_MODE)}"
     COMPOSE_PROFILES=$(docker/read_env COMPOSE_PROFILES)
-    # A release starts what obtains the certificate by its name.
+    # A release starts the certificates service by name.
     case $(docker/read_env SITE_URL) in https://*) COMPOSE_PROFILES=$COMPOSE_PROFILES,https ;; esac
     export COMPOSE_PROFILES
     docker compose config 2>/dev/null | awk '
@@ -316,34 +326,34 @@ limits() {
         END { add(); print int(always), int(released) }'
 }
 
-# check_memory [MODE]: all containers at their limits.
+# check_memory [MODE]: do all containers fit at their limits?
 check_memory() {
     local there always released free
-    local mend='docker/configure MEMORY=1g or MEMORY=2g, whichever is below that, lower WEB_MEMORY in .env, or take a larger machine.'
+    local fix='docker/configure MEMORY=1g or MEMORY=2g, whichever is below that, lower WEB_MEMORY in .env, or use a larger machine.'
     there=$(docker info --format '{{.MemTotal}}')
     [ -n "$there" ] || return 0
     there=$((there / 1048576))
     read -r always released < <(limits "${1-}")
     free=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo 2>/dev/null || true)
     if [ "$always" -gt "$there" ]; then
-        broken "This machine has $there MB of memory, and the containers may take $always" \
-            'When they do, the kernel ends one of them, and it may be PostgreSQL.' "$mend"
+        broken "This machine has $there MB of memory, and the containers may use $always" \
+            'When they do, the kernel kills one of them, perhaps PostgreSQL.' "$fix"
     elif [ "${free:-1024}" -lt 256 ]; then
-        warn "$free MB of memory are free" 'A release starts a second set of servers, and the kernel may end one of them.' \
-            'see which container takes it (docker stats --no-stream), or give the machine more.'
+        warn "$free MB of memory are free" 'A release starts a second set of servers, and the kernel may kill one.' \
+            'find the container that uses it (docker stats --no-stream), or add memory.'
     elif [ "$released" -gt "$there" ]; then
-        warn "This machine has $there MB of memory, and during a release the containers may take $released" \
-            'If they do, the kernel ends one of them, and it may be PostgreSQL.' "$mend"
+        warn "This machine has $there MB of memory, and during a release the containers may use $released" \
+            'If they do, the kernel kills one of them, perhaps PostgreSQL.' "$fix"
     else
         fine "$there MB, of which the containers may take $released at a release"
     fi
 }
 
-# Where images, the database and the backups lie.
+# The disk of images, the database and backups.
 check_disk() {
     local folder free
     folder=$(docker info --format '{{.DockerRootDir}}')
-    # Docker Desktop's is in its own machine.
+    # Docker Desktop's folder is inside its virtual machine.
     [ -d "$folder" ] || folder=.
     free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1024) }')
     set -- "$free MB are free on the disk of $folder" 'docker image prune --all --filter until=168h, and see docker system df --verbose'
@@ -356,17 +366,17 @@ check_disk() {
     fi
 }
 
-# The seconds since 1970 of a time as Docker says it.
+# Converts Docker's format of a time to seconds since 1970.
 epoch() {
     local time=${1%%.*}
     time=${time%Z}
     date -u -d "${time/T/ }" +%s 2>/dev/null || date -u -j -f %Y-%m-%dT%H:%M:%S "$time" +%s 2>/dev/null || date +%s
 }
 
-# Not before the last commit, and the same as Docker's, which has a clock of its own on a desktop.
+# Is the clock later than the last commit, and in step with Docker's, which differs on a desktop?
 check_clock() {
     local now committed theirs apart
-    local why='Certificates are refused, sessions end too early or too late, and the newest backup is not known.'
+    local why='Certificates are refused, sessions end too early or too late, and backups are sorted wrongly.'
     now=$(date +%s)
     committed=$(git log -1 --format=%ct 2>/dev/null) || committed=
     theirs=$(epoch "$(docker info --format '{{.SystemTime}}')")
@@ -377,7 +387,7 @@ check_clock() {
         broken "Docker's clock and this machine's are $apart s apart" "$why" \
             'restart Docker Desktop, or on the machine of the engine: sudo timedatectl set-ntp true'
     elif [ "$(timedatectl show --property NTPSynchronized --value 2>/dev/null || true)" = no ]; then
-        warn 'Nothing keeps the clock right' 'A clock that drifts makes sessions, certificates and the times of logs wrong.' 'sudo timedatectl set-ntp true'
+        warn 'The clock is not synchronized' 'A clock that drifts breaks sessions, certificates and the times in logs.' 'sudo timedatectl set-ntp true'
     else
         fine "$(date -u '+%F %T') UTC"
     fi

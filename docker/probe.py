@@ -1,4 +1,4 @@
-"""Health check of the web containers: does this container's own server answer /healthz/ready with 200?"""
+"""The web containers' health check: does this container's server answer /healthz/ready with 200?"""
 
 import http.client
 import os

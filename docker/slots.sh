@@ -1,23 +1,24 @@
-# What docker/release and docker/rollback have in common: the lock, the lines that tell how far it is, the two slots,
-# and how Nginx is turned from one to the other.
-# The script that includes it says in `mode` which one it is about to start.
+# Shared by docker/release and docker/rollback: the lock, progress lines, the two slots, and switching Nginx between them.
+# The including script sets `mode` to the one that it is about to start.
 # shellcheck shell=bash disable=SC2154
 
 project=$(docker/read_env COMPOSE_PROJECT_NAME)
 nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
-# Seconds for which an idle visitor's connection outlives a reload of Nginx (keepalive_min_timeout in
-# nginx/snippets/limits.conf), and one more: after that no new visitor comes to the slot that served before.
+# Seconds that idle connections outlive a reload of Nginx (keepalive_min_timeout in nginx/snippets/limits.conf), plus one: after
+# that, no new visitor reaches the previous slot.
 idle_visitors=4
+# The process that ends when these have passed.
+last_visitors=
 
 stop() { echo "$*" >&2; exit 1; }
 
 . docker/lock.sh
 
-# --- How far it is ---
+# --- Progress ---
 
 step=
 
-# begin NAME WHAT: one line for each step, and how long the one before took.
+# begin NAME WHAT: prints a line for each step, and the time of the one before.
 begin() {
     finish
     step=$1 step_began=$(now)
@@ -29,21 +30,21 @@ finish() {
     step=
 }
 
-# Bash 3.2, and the date of a Mac, know whole seconds only. Some languages write a comma.
+# Bash 3.2 and macOS's date know whole seconds only. Some locales use a decimal comma.
 now() { local at=${EPOCHREALTIME:-$(date +%s)}; echo "${at/,/.}"; }
 
-# Does Nginx serve the site by https? Not where a proxy in front does (ACME_DIRECTORY=off, no HTTPS_PORT).
+# Does Nginx serve the site by https? Not if a proxy in front does (ACME_DIRECTORY=off, no HTTPS_PORT).
 is_https() { case $(docker/read_env HTTPS_PORT SITE_URL | paste -s -d ' ' -) in ?*' https://'*) ;; *) return 1 ;; esac; }
 
-# variable_of SLOT NAME: what its servers were made with.
+# variable_of SLOT NAME: its value in the slot's servers.
 variable_of() {
     docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$(of "web-$1" | head -n 1)" | sed -n "s/^$2=//p"
 }
 
-# The site's own address, of those that SITE_URL names, or that HTTP_PORT makes.
+# The site's canonical address, from SITE_URL or HTTP_PORT.
 site() { variable_of "$1" SITE_URL | sed 's|,.*||; s|^http://localhost:\(.*:\)|http://\1|'; }
 
-# What a command says matters only where it fails.
+# Prints a command's output only if it fails.
 quietly() {
     local said
     said=$("$@" 2>&1 </dev/null) || {
@@ -56,13 +57,13 @@ quietly() {
 
 other() { if [ "$1" = blue ]; then echo green; else echo blue; fi; }
 
-# of SERVICE [STATE]: the container of a service, whatever its state, or if it is in that one.
+# of SERVICE [STATE]: the service's containers, optionally only those in that state.
 of() {
     docker ps --quiet --all --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.oneoff=False" \
         --filter "label=com.docker.compose.service=$1" ${2:+--filter "status=$2"}
 }
 
-# in_slot SLOT [STATE]: its containers: of web, of live in hybrid mode, and of every other service that there is once for each slot.
+# in_slot SLOT [STATE]: the slot's containers: of web, of live in hybrid mode, and of all other services with one per slot.
 in_slot() {
     docker ps --all --filter "label=com.docker.compose.project=$project" --filter "label=com.docker.compose.oneoff=False" \
         --format '{{.ID}} {{.Label "com.docker.compose.service"}}' ${2:+--filter "status=$2"} | sed -n "s/ .*-$1\$//p"
@@ -70,26 +71,28 @@ in_slot() {
 
 mode_of() { variable_of "$1" SERVER_MODE; }
 
-# is_kept SLOT: has it all the containers of its mode?
+# is_kept SLOT: does it have all containers of its mode?
 is_kept() { [ -n "$(of "web-$1")" ] && { [ "$(mode_of "$1")" != hybrid ] || [ -n "$(of "live-$1")" ]; }; }
 
-# remove CONTAINER…: also with volumes that no other can have.
+# remove CONTAINER…: also removes their anonymous volumes.
 remove() { [ $# -eq 0 ] || docker rm --force --volumes "$@" >/dev/null; }
 
-# runs_with_other_settings SERVICE: than docker-compose.yml and .env say now?
-runs_with_other_settings() {
-    local wanted
-    # Twice, because the hash that `up` keeps is of values, and the first call does not read them from env_file yet.
-    wanted=$(docker compose config | docker compose --file - config --hash "$1" | cut -d ' ' -f 2)
-    [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$1")")" != "$wanted" ]
+# run_with_other_settings SERVICE…: those whose containers differ from the current docker-compose.yml and .env.
+run_with_other_settings() {
+    local service wanted
+    # Twice, because `up` hashes values, which the first call does not yet read from env_file.
+    docker compose config | docker compose --file - config --hash "$(IFS=,; echo "$*")" | while read -r service wanted; do
+        [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$service")")" = "$wanted" ] ||
+            echo "$service"
+    done
 }
 
-# healthy CONTAINER…: are there any, and all of them healthy?
+# healthy CONTAINER…: are there any, and are all healthy?
 healthy() {
     [ $# -gt 0 ] && ! docker inspect --format '{{.State.Health.Status}}' "$@" | grep -qvx healthy
 }
 
-# What is only starting takes no time from what serves: shares of the processors, of which a container has 1024, and a worker 512.
+# Starting containers must not slow down serving ones. A container has 1024 CPU shares, a worker 512.
 favour_visitors() { quietly docker update --cpu-shares 256 "$@"; }
 # serve_visitors SLOT
 serve_visitors() {
@@ -101,13 +104,13 @@ serve_visitors() {
     [ -z "$workers" ] || quietly docker update --cpu-shares 512 $workers
 }
 
-# A container for one command, as closed as the services are.
+# Runs one command in a container as restricted as the services.
 run_closed() {
     docker run --rm --network none --read-only --cap-drop ALL --security-opt no-new-privileges:true --pids-limit 64 \
         --memory 256m "$@"
 }
 
-# The folder of /srv/nginx to which the link `current` or `previous` leads; empty where there is none.
+# The slot to which the link `current` or `previous` in /srv/nginx leads; empty if there is none.
 linked() {
     local nginx
     nginx=$(of nginx running)
@@ -120,7 +123,7 @@ linked() {
 
 # --- Nginx ---
 
-# nginx_files SLOT VERB: docker/nginx_files, with the image of that slot; to publish takes the settings as well.
+# nginx_files SLOT VERB: docker/nginx_files in that slot's image. The verb publish would also need the settings.
 nginx_files() {
     quietly run_closed --volume "${project}_nginx:/srv/nginx" --env "SLOT=$1" --env "SERVER_MODE=$mode" \
         "$project:$1" docker/nginx_files "$2"
@@ -128,62 +131,68 @@ nginx_files() {
 
 reload() { quietly docker exec "$(of nginx running)" nginx -c /srv/nginx/current/nginx.conf -s reload; }
 
-# nginx_accepts [OPTION…]: the configuration that the image of SLOT brings, nginx/site.d included?
+# nginx_accepts [OPTION…]: does Nginx accept the configuration of SLOT's image, including nginx/site.d?
 nginx_accepts() {
     docker compose --progress quiet run --rm --no-deps -T "$@" nginx-files docker/nginx_files print |
         run_closed --interactive --user 101:101 --tmpfs /tmp --volume "$PWD/docker/serve_nginx:/serve_nginx:ro" \
             --entrypoint /serve_nginx "$nginx_image" test
 }
 
-# Does Nginx itself, whatever is behind it? One that cannot start runs for a moment, again and again.
+# Does Nginx itself answer, whatever is behind it? One that can't start runs for a moment, again and again.
 nginx_answers() {
     # shellcheck disable=SC2046
     healthy $(of nginx running) || docker exec "$(of nginx running)" curl -fsS -o /dev/null --max-time 10 --retry 3 \
         --retry-connrefused http://127.0.0.1:8081/ 2>/dev/null
 }
 
-# serves SLOT: do visitors get it?
+# serves SLOT: do visitors reach it?
 serves() {
     quietly docker exec "$(of nginx running)" sh -c "for _ in \$(seq 20); do
         curl -s --max-time 5 http://127.0.0.1:8080/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.5
     done; exit 1" 2>/dev/null
 }
 
-# introduce SLOT: Nginx learns its servers and reaches them; visitors are sent on to the other one.
+# introduce SLOT: makes its servers known to Nginx and checks that it reaches them; visitors still go to the other slot.
 introduce() {
     local nginx
     nginx=$(of nginx running)
     quietly docker exec "$nginx" nginx -t -q -c "/srv/nginx/$1/nginx.conf" || return 1
     nginx_files "$1" introduce && reload || return 1
-    # By the name of the slot in the answer: the door of the Nginx from before the reload may still be open.
+    # Check the slot's name in the answer: before the reload, another Nginx may still listen there.
     quietly docker exec "$nginx" sh -c "for _ in \$(seq 100); do
         curl -s --noproxy '*' --max-time 5 http://127.0.0.1:8082/healthz/ready | grep '\"slot\": \"$1\"' && exit; sleep 0.1
     done; echo 'Nginx does not reach the servers of $1 within 10 s.'; exit 1" || return 1
-    # The first requests of a worker wait for templates to be read and connections to be made. Let it not be visitors.
+    # A worker's first requests read templates and open connections: spare visitors that wait.
     quietly docker exec "$nginx" curl -s --noproxy '*' -o /dev/null --max-time 10 --parallel --parallel-max 8 \
         -H "Host: $(docker exec "$nginx" sed -n 's/^server_name \([^ ;]*\).*/\1/p' "/srv/nginx/$1/rendered/site.conf")" 'http://127.0.0.1:8082/?[1-64]' || true
     serve_visitors "$1"
 }
 
-# turn_to SLOT: every new request goes there.
+# turn_to SLOT: sends all new requests there, and those on idle connections once `last_visitors` ends.
 turn_to() {
     nginx_files "$1" switch && reload || return 1
+    leave_time
     docker/configure SLOT="$1" SERVER_MODE="$mode"
 }
 
-# smoke SLOT: asks through Nginx whether it is this slot that serves, in its mode.
+# smoke SLOT: checks through Nginx that this slot serves in its mode.
 smoke() { quietly docker exec "$(of "web-$1" running)" nice python manage.py smoke nginx; }
 
-# retire SLOT: its servers end what they have begun and send live pages away; the containers stay, for a rollback.
+# leave_time: starts the wait after a reload of Nginx.
+leave_time() { sleep "$idle_visitors" & last_visitors=$!; }
+
+# retire SLOT: lets its servers finish requests and disconnect live pages, and keeps the containers for a rollback.
 retire() {
     local containers
+    [ -z "$last_visitors" ] || wait "$last_visitors"
+    last_visitors=
     containers=$(in_slot "$1" running)
     # shellcheck disable=SC2086
     [ -z "$containers" ] || quietly docker stop $containers
 }
 
-# What an earlier call has left that was killed on its way: two slots that run. The one that Nginx is to send visitors to
-# stays if it can serve, else the other one.
+# Cleans up after an earlier call that was killed and left both slots running. Keeps the slot that Nginx uses if it is healthy, else
+# the other one.
 recover() {
     local current another
     current=$(linked current)
@@ -198,7 +207,7 @@ recover() {
     fi
     mode=$(mode_of "$(other "$another")") nginx_files "$(other "$another")" forget
     reload
-    sleep "$idle_visitors"
+    leave_time
     retire "$another"
     finish
 }

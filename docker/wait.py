@@ -1,13 +1,13 @@
-"""The waiting room: Nginx sends here what finds no server, because its container has died and is being started
-again, and once more what was lost with a worker. Passed on as it is, as soon as the server listens; closed after WAIT,
-which Nginx answers as 502."""
+"""The waiting room: Nginx sends requests here while their server's container restarts, and repeats those that were lost
+with a worker. Each is passed on unchanged as soon as the server listens. After WAIT, it is closed, and Nginx answers
+502."""
 
 import asyncio
 import os
 
-# Seconds. A server that is not back by then is not about to be.
+# Seconds. A server that is not back by then will not be soon.
 WAIT = 20
-# Which service waits behind which port; nginx/upstreams/ names these ports.
+# The service for each port; rendered/upstreams.conf names these ports.
 SERVICES = {8001: "web", 8002: "live"}
 
 
@@ -24,8 +24,8 @@ async def pass_on(reader, writer, first=b""):
 
 
 def for_once(answer):
-    """The beginning of an answer, with the line that lets Nginx ask the server itself the next time. A WebSocket
-    (101) stays."""
+    """Add a header to the first part of a response that makes Nginx ask the server itself next time. Not to a
+    WebSocket's (101), which stays."""
     status, line_end, rest = answer.partition(b"\r\n")
     return answer if b" 101" in status else status + line_end + b"Connection: close\r\n" * bool(line_end) + rest
 
@@ -35,12 +35,12 @@ def is_whole_read(request):
 
 
 async def connect(service):
-    """Its streams, and whether it was away."""
+    """The streams to the service, and whether it was unreachable."""
     away = False
     while True:
         try:
             slot = os.readlink("/srv/nginx/current")
-            # An address that is no more does not answer.
+            # A removed container's address does not respond.
             async with asyncio.timeout(1):
                 return *await asyncio.open_connection(f"{service}-{slot}", 8000), away
         except OSError:
@@ -50,7 +50,7 @@ async def connect(service):
 
 def waiting_for(service):
     now = asyncio.get_running_loop().time
-    # One looks whether the server is back, and all others wait for that one.
+    # One request checks whether the server is back, and all others wait for it.
     turn = asyncio.Lock()
     queue, back = 0, now()
 
@@ -63,12 +63,12 @@ def waiting_for(service):
                 server_reader, server_writer, away = await connect(service)
             if away:
                 back = now()
-            # Both at once: a server answers only when it has all of a long form.
+            # Concurrently, because a server answers only when it has all of a long form.
             passing = asyncio.create_task(pass_on(reader, server_writer, first))
             begun = asyncio.create_task(server_reader.read(65_536))
             if arrived > back:
-                # The server is there, and has lost a worker. Perhaps to this very request: nothing else that was lost
-                # is asked beside it. All of them have had their turn within WAIT.
+                # The server is running but has lost a worker, perhaps to this very request: hold back the other lost
+                # requests meanwhile. All of them get their turn within WAIT.
                 await asyncio.wait([begun], timeout=2 / (queue + 4))
         try:
             await pass_on(server_reader, writer, for_once(await begun))
@@ -77,7 +77,7 @@ def waiting_for(service):
             passing.cancel()
 
     async def wait(reader, writer):
-        # Nothing: the health check.
+        # Empty for the health check.
         first = await reader.read(65_536)
         arrived = now()
         try:
@@ -86,7 +86,7 @@ def waiting_for(service):
                     await ask(reader, writer, first, arrived)
                     break
                 except ConnectionResetError:
-                    # The worker died before it had read what it was sent. A read had not begun then.
+                    # The worker died before it read the request, so a read had not begun.
                     if not is_whole_read(first):
                         break
                     await asyncio.sleep(0.1)
