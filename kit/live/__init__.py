@@ -1,5 +1,5 @@
-"""Pages that stay live: `register` a topic and its audience, `publish` each change, build the page from `latest`. All
-of these can be imported before the applications are loaded."""
+"""Live pages: `register` a topic and its audience, `publish` each change, and build the page from `latest`. You can
+import all of these before the applications are loaded."""
 
 from .topics import announce, get, publish, register
 
@@ -7,14 +7,14 @@ __all__ = ["announce", "is_our_origin", "latest", "publish", "register"]
 
 
 def latest(topic: str) -> str:
-    """The cursor of a page that is built from what the database holds now. Take it first, then query."""
+    """The cursor for a page that is built now. Call it before you query."""
     from . import changes
 
     return changes.latest(get(topic).name)
 
 
 def is_our_origin(origin: str) -> bool:
-    """Is this Origin header that of a page of this site?"""
+    """Does this Origin header name a page of this site?"""
     from . import sockets
 
     return sockets.is_our_origin(origin)

@@ -1,4 +1,4 @@
-"""Who is behind the open connections of this process, whether they may still be there, and how they are sent away."""
+"""Visitors of this process's open connections: who they are, whether they may still follow, and their disconnection."""
 
 import asyncio
 import contextvars
@@ -27,29 +27,29 @@ from django.utils.crypto import constant_time_compare
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at who may still be there; with the look itself it is less than ten.
+# Seconds between two checks of the open connections' permissions. With the check itself, it is less than ten.
 EXAMINE_EVERY = 7
-# So many are asked for on the event loop at a time.
+# The number of async `ask` calls that run at once on the event loop.
 ASKED_AT_ONCE = 100
-# A server that stops sends its visitors away one after the other, lest all come back in the same moment: so many a
-# second, or as many as it takes to be done after so many seconds.
+# A stopping server disconnects its visitors gradually, so that they don't all reconnect at once: at this rate per
+# second, or faster if that would take more than SENT_AWAY_WITHIN seconds.
 SENT_AWAY_A_SECOND = 25
 SENT_AWAY_WITHIN = 4
 
-# Why one has to leave.
+# Reasons for a disconnection.
 FORBIDDEN = "forbidden"
 STOPPING = "stopping"
 
 
 class Visitor:
-    """The `user` of a session, who may be AnonymousUser."""
+    """A session and its `user`, who may be AnonymousUser."""
 
     __slots__ = ("claim", "session_data", "session_key", "user")
 
     def __init__(self, session_key: str | None, user: Any = None):
         self.session_key = session_key
         self.user = user
-        # What the session says, and the text in the database that says so: most never change.
+        # The decoded claim, and the stored text it came from, which rarely changes.
         self.session_data = self.claim = None
 
 
@@ -74,12 +74,12 @@ _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Process] = WeakKeyDict
 
 
 def _process() -> _Process:
-    """What is open in the event loop that is running."""
+    """The connections of the running event loop."""
     return _processes.setdefault(asyncio.get_running_loop(), _Process())
 
 
 async def visitor_of(scope) -> Visitor:
-    """Who opens a WebSocket. Queries only for who has a session."""
+    """The visitor who opens this WebSocket. Runs a query only if there is a session."""
     cookies = parse_cookie(dict(scope["headers"]).get(b"cookie", b"").decode("latin-1"))
     visitor = Visitor(_store()(cookies.get(settings.SESSION_COOKIE_NAME)).session_key, AnonymousUser())
     if visitor.session_key:
@@ -91,10 +91,10 @@ async def visitor_of(scope) -> Visitor:
 def watched(
     visitor: Visitor | None, leave: Callable[[str], None], ask: Callable[[Any], Any] | None = None
 ) -> Iterator[None]:
-    """For as long as a connection is open: `leave` is called once, on the event loop, with the reason why it must end.
+    """Hold this open while a connection is. `leave` is called once, on the event loop, with the reason to disconnect.
 
-    FORBIDDEN: `visitor` is no longer who they were (their session is over, they may not sign in any more, or the
-    password is another one), or `ask` no longer says yes of the user. Without a visitor none of that is looked at.
+    FORBIDDEN: `visitor` is signed out, disabled or has another password, or `ask(user)` no longer returns True.
+    Connections without a visitor are not checked.
     STOPPING: the server is about to stop.
     """
     process = _process()
@@ -103,7 +103,7 @@ def watched(
     if process.stopping:
         asyncio.get_running_loop().call_soon(_send_away, process, connection, STOPPING)
     if visitor and not process.examining:
-        # In a context of its own: that of the connection which happens to come first ends with it.
+        # In its own context: the context of whichever connection comes first ends with it.
         context = contextvars.Context()
         process.examining = asyncio.create_task(_examine(process), context=context, name="live audience")
     try:
@@ -113,8 +113,7 @@ def watched(
 
 
 async def stop() -> None:
-    """Send everybody of this process away, at most so many a second, and all within SENT_AWAY_WITHIN. Those whose turn
-    it is not yet are served."""
+    """Disconnect all visitors of this process gradually, within SENT_AWAY_WITHIN. Those who wait are still served."""
     process = _process()
     process.stopping = True
     connections = list(process.connections)
@@ -142,8 +141,8 @@ async def _examine(process: _Process) -> None:
             for connection in await _may_no_longer(watched):
                 _send_away(process, connection, FORBIDDEN)
         except Exception as error:
-            # The database is away, and with it everything that somebody could be shown.
-            logger.warning("Not known who may still follow, asking again: %r", error)
+            # Without the database, no one can be shown anything either.
+            logger.warning("Could not check who may still follow, trying again: %r", error)
         del watched
     process.examining = None
 
@@ -159,12 +158,12 @@ async def _may_no_longer(connections: list[Connection]) -> list[Connection]:
 
 
 def _examine_on_a_thread(connections: list[Connection]) -> tuple[list[Connection], list[Connection]]:
-    """Those that may no longer, and those whose `ask` is for the event loop."""
+    """Connections that may no longer follow, and those whose `ask` must run on the event loop."""
     gone, asked_there = [], []
     for connection, user in zip(connections, users([each.visitor for each in connections]), strict=True):
         may = user == connection.visitor.user
         if may:
-            # With the rights of now. Who is somebody else stays who they were, until they are sent away.
+            # Takes over changed permissions. A visitor who is now another user keeps the old one until disconnected.
             connection.visitor.user = user
             if connection.asks_on_loop:
                 asked_there.append(connection)
@@ -180,21 +179,21 @@ def _examine_on_a_thread(connections: list[Connection]) -> tuple[list[Connection
 
 def _not_known(connection: Connection, error: Exception) -> bool:
     if isinstance(error, InterfaceError | OperationalError):
-        # Nobody is sent away because the database is.
+        # An unavailable database is no reason to disconnect visitors.
         raise error
-    logger.error("Not known whether user %s may still follow, so no.", connection.visitor.user.pk, exc_info=error)
+    logger.error("Could not check user %s, so disconnected them.", connection.visitor.user.pk, exc_info=error)
     return False
 
 
 def users(visitors: list[Visitor]) -> list[Any]:
-    """Who each is now, in as many queries for one as for all. AnonymousUser is whose session is not there or no longer
-    theirs, by the rules of django.contrib.auth.get_user; but here no session is changed."""
+    """The current user of each visitor, by a constant number of queries. AnonymousUser if the session is missing or no
+    longer valid by the rules of django.contrib.auth.get_user, but without changing any session."""
     _read_sessions(visitors)
     found: dict[str, dict[Any, Any]] = {}
     for path in {each.claim[0] for each in visitors if each.claim}:
         keys = {each.claim[1] for each in visitors if each.claim and each.claim[0] == path}
         found[path] = _users_of_backend(path, keys)
-    # Many a session is that of several connections.
+    # Several connections may share a session.
     known: dict[str | None, Any] = {}
     for visitor in visitors:
         if visitor.session_key not in known:
@@ -235,7 +234,7 @@ def _read_sessions(visitors: list[Visitor]) -> None:
 
 
 def _claim(session: dict) -> tuple[str, Any, str] | None:
-    """Of a session: the backend, the key of the user, and the hash that their password had."""
+    """From a session: the backend, the user's primary key, and the hash of their password."""
     path = session.get(BACKEND_SESSION_KEY)
     if path not in settings.AUTHENTICATION_BACKENDS or SESSION_KEY not in session:
         return None
@@ -252,8 +251,8 @@ def _users_of_backend(path: str, keys: set) -> dict[Any, Any]:
 
 
 def _among(field: Field, keys: set) -> Func | Q:
-    """`field` IN `keys`. Of ten thousand parameters Django and the driver make more work than of all else here, so it
-    is one, where the database can take it apart."""
+    """`field` IN `keys`. PostgreSQL gets one JSON parameter, because Django and the driver spend more time on ten
+    thousand parameters than on everything else here."""
     if database.vendor != "postgresql":
         return Q(**{f"{field.name}__in": keys})
     return Func(

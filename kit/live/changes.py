@@ -1,8 +1,8 @@
-"""What changed after a cursor, as the one message that WebSocket, event stream and polling all carry:
+"""The changes after a cursor, as one message format for WebSocket, event stream and polling:
 
     {"cursor": "12", "changes": [{"id": "3", "html": "<li …>"}, {"id": "4", "html": null}]}
 
-Only the database is asked, so it does not matter what was or was not pushed.
+It reads only the database, so it doesn't matter which pushes were lost.
 """
 
 import json
@@ -16,28 +16,27 @@ from django.utils import timezone, translation
 from .models import Change
 from .topics import Topic
 
-# A page further behind than this is better off loading itself anew than with so many pieces.
+# A page that is more changes behind than this reloads instead.
 LIMIT = 500
-# So is one that was away for longer.
+# So does a page that was away for longer.
 KEPT = timedelta(days=1)
 MAX_POSITION = 2**63 - 1
-# Rows that one look at what is old removes at most: somebody's commit waits for it.
+# At most this many rows are pruned at once, because a visitor's commit waits for it.
 PRUNED_AT_ONCE = 1000
 # The topic of the row that holds the horizon, see Change.
 HORIZON = ""
 
-# One reader: language, position, and of a topic that is rendered for each viewer, who that is.
+# One reader: its language, its position, and its viewer if the topic renders for each viewer.
 Reading = tuple[str, int | None, Any]
 
 
 class BadCursor(ValueError):
-    """The text is no cursor. Its message is a sentence for whoever sent it."""
+    """The text is not a cursor. The exception's message is a sentence for the client."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """`position` is where the reader stands after it, `news` how many changes and announcements are in it, `text` the
-    JSON."""
+    """`text` is the JSON, `position` the reader's position after it, `news` its number of changes and announcements."""
 
     position: int
     news: int
@@ -45,10 +44,10 @@ class Message:
 
 
 def parse(cursor: str | None) -> int | None:
-    """The position that `cursor` stands for; None, which means "from now on", where there is none."""
+    """The position that `cursor` stands for, or None ("from now on") without a cursor."""
     if cursor is None:
         return None
-    # isascii, because int() also reads the digits of every other script.
+    # isascii, because int() also accepts the digits of other scripts.
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 19 and int(cursor) <= MAX_POSITION):
         raise BadCursor(
             f"{cursor[:40]!r} is not a cursor: a good one is the `cursor` of the last message, such as after=42."
@@ -57,27 +56,27 @@ def parse(cursor: str | None) -> int | None:
 
 
 def latest(topic: str) -> str:
-    """The cursor of a page that is built from what the database holds now. Take it first, then query."""
+    """The cursor for a page that is built now. Call it before you query."""
     return str(max(moved({topic: -1}).values()))
 
 
 def after(topic: Topic, readers: set[Reading]) -> dict[Reading, Message | None]:
     """The message for each reader.
 
-    None stands for a reader whose page must be loaded anew: it is over LIMIT changes behind or was away for longer than
-    KEPT, or its position is ahead of the database, which was restored from a backup.
+    None means that the reader must reload: it is over LIMIT changes behind, was away for longer than KEPT, or its
+    position is ahead of the database, which was restored from a backup.
     """
     known = [position for _, position, _ in readers if position is not None]
     rows = []
     if known:
-        # From the reader that is furthest behind, its own position included: that tells an old database from an
-        # idle one. Newest first, for the limit.
+        # Start at the position of the reader furthest behind, inclusive, which tells a restored database from an idle
+        # one. Newest first, for the limit.
         query = Change.objects.filter(topic=topic.name, position__gte=min(known)).order_by("-position")
         rows = list(query.values_list("position", "key")[: LIMIT + 2])
-    # Where the row of the one furthest behind is still there, nothing above it was removed.
+    # If that reader's own row is still there, no row above it was removed.
     stand = moved({topic.name: -1}) if not rows or rows[-1][0] != min(known) else {}
     horizon = stand.get(HORIZON, 0)
-    # Not what the topic stands at: what was committed between the two queries would be passed over.
+    # Not the topic's newest position: that would skip commits between the two queries.
     newest = max(rows[0][0] if rows else 0, horizon)
     oldest_served = max(rows[LIMIT][0] if len(rows) > LIMIT else 0, horizon)
     rows.reverse()
@@ -102,9 +101,9 @@ def after(topic: Topic, readers: set[Reading]) -> dict[Reading, Message | None]:
 
 
 def moved(known: dict[str, int]) -> dict[str, int]:
-    """The newest position of those topics whose newest is not the `known` one, whatever their number, and under HORIZON
-    that of the horizon. A topic that stands below both has lost what its readers know."""
-    # -1 for a topic without rows: it has moved for who knows nothing (-1), and not for who knows the horizon.
+    """The newest position of each topic that differs from its `known` one, in one query; the horizon's under HORIZON.
+    A topic below both has lost rows that its readers know."""
+    # A topic without rows is at -1: moved for a reader that knows nothing (-1), not for one that knows the horizon.
     each = "json_each_text(%s::json)" if connection.vendor == "postgresql" else "json_each(%s)"
     horizon = "coalesce((SELECT max(position) FROM live_change WHERE topic = ''), 0)"
     with connection.cursor() as cursor:
@@ -116,7 +115,7 @@ def moved(known: dict[str, int]) -> dict[str, int]:
                 FROM {each} AS asked
             ) AS topics
             WHERE newest <> known AND (newest > known OR horizon < known)
-            """,  # noqa: S608  (nothing of it comes from outside)
+            """,  # noqa: S608  (no outside input)
             [json.dumps({**known, HORIZON: -1})],
         )
         return dict(cursor.fetchall())
@@ -131,12 +130,12 @@ def message(position: int, changes: list[dict], announced: list[Any] = ()) -> Me
 
 
 def prune(topic: str) -> None:
-    """Remove what nobody can ask for any more: of any topic what is older than KEPT, of this one what is over LIMIT."""
+    """Remove rows that no page asks for: those older than KEPT in any topic, and those over LIMIT in this one."""
     placed = Change.objects.filter(position__isnull=False).exclude(topic=HORIZON)
-    # One more is kept than is sent: it tells who is too far behind.
+    # Keep one more than is sent, to recognise readers that are too far behind.
     over = placed.filter(topic=topic).order_by("-position").values_list("position", flat=True)[LIMIT + 1 : LIMIT + 2]
     with transaction.atomic():
-        # Who is about to publish one of these keeps it, and waits for nobody.
+        # Skip rows that another transaction is about to publish, so that it needn't wait.
         rows = placed.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         old = rows.filter(at__lt=timezone.now() - KEPT).order_by("at").values_list("pk", "position")
         removed = dict(old[:PRUNED_AT_ONCE])

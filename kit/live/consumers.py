@@ -1,5 +1,5 @@
-"""The project's own WebSockets: what `websocket_urlpatterns`, beside `urlpatterns`, routes to consumers of Channels or
-to other ASGI applications. What is to hold for each of them stands around it here."""
+"""The project's own WebSockets, which `websocket_urlpatterns`, beside `urlpatterns`, routes to Channels consumers or
+other ASGI applications. This wraps each of them in the rules that hold for all."""
 
 import asyncio
 import logging

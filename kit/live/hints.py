@@ -1,5 +1,5 @@
-"""Tells every process with open pages to look at a topic again, or what is announced in it. It is only a hint: whatever
-goes wrong with it, and it is said in the log, makes pages late by seconds or loses an announcement, nothing else."""
+"""Tells every process with open pages to look at a topic again, or passes an announcement on. Hints may be lost: a
+failure is logged, and pages update seconds late or miss an announcement, nothing else."""
 
 import asyncio
 import json
@@ -16,19 +16,19 @@ from kit.logs import request_id
 
 logger = logging.getLogger(__name__)
 
-# Seconds a hint may take.
+# Seconds to send a hint.
 TIMEOUT = 1
-# An event loop keeps no task that nobody else keeps.
+# The event loop holds only weak references to tasks.
 _under_way: set[asyncio.Task] = set()
 
 
-# The group of the channel layer, one for all topics: a process needs one subscription, and throws away what it has no
-# reader for, which takes less than a subscription for each page that comes and goes.
+# One channel layer group for all topics: a process needs one subscription and discards hints without a reader, which
+# costs less than subscribing for each page that comes and goes.
 GROUP = "live"
 
 
 def send(topic: str, announced: object = None) -> None:
-    """Called where a change of `topic` was committed, or to announce something in it."""
+    """Call after a change of `topic` was committed, or to announce something in it."""
     hint = {"type": "live.hint", "topic": topic}
     if announced is not None:
         hint["announced"] = json.dumps(announced)
@@ -42,8 +42,8 @@ def send(topic: str, announced: object = None) -> None:
         return
     sending = _background.run(_send(hint, request_id.get()))
     if threading.current_thread() is threading.main_thread():
-        # That of a management command, which may end before the hint has left. The person whose change a worker has
-        # saved does not wait for Redis.
+        # A management command waits, as it may exit before the hint is sent. On a server's thread, the visitor does not
+        # wait for Redis.
         sending.result()
 
 
@@ -53,7 +53,7 @@ async def _send(hint: dict, for_request: str = "") -> None:
             try:
                 await _group_send(hint)
             except Exception:
-                # A connection that was kept may have been cut since the last hint. The next one is new.
+                # A kept connection may have been cut since the last hint. Retry on a new one.
                 await _group_send(hint)
     except Exception as error:
         logger.warning(
@@ -77,15 +77,15 @@ def _is_on_loop() -> bool:
 
 
 def _has_loop() -> bool:
-    """Does this thread work for an event loop? Then it has a connection to Redis, and async_to_sync uses that."""
+    """Does this thread belong to an event loop? Then async_to_sync uses the loop's connection to Redis."""
     local = SyncToAsync.threadlocal
     loop = getattr(local, "main_event_loop", None)
     return loop is not None and local.main_event_loop_pid == os.getpid() and loop.is_running()
 
 
 class _Background:
-    """An event loop on a thread of its own, started when it is first needed. Without it each hint would make a loop
-    and a connection, which takes longer than everything else that a write does."""
+    """An event loop on its own thread, started on first use. Otherwise each hint would create a loop and a connection,
+    which takes longer than the rest of a write."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -97,7 +97,7 @@ class _Background:
                 loop = asyncio.new_event_loop()
                 threading.Thread(target=loop.run_forever, name="hints", daemon=True).start()
                 self.loop = loop
-        # In a context of its own: the connection keeps that of whoever happens to make it.
+        # In its own context: the connection keeps the context in which it was made.
         return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
 
 
@@ -105,7 +105,7 @@ _background = _Background()
 
 
 def _start_anew() -> None:
-    """In a forked process the thread is not there, and the connection is its parent's."""
+    """A forked process has no such thread, and the connection belongs to its parent."""
     global _background  # noqa: PLW0603
     _background = _Background()
 

@@ -1,9 +1,9 @@
 """What each process does once for all its open pages.
 
-There is a hub for each topic that somebody follows here. A hint from the channel layer only wakes it. It then asks the
-database once what its readers have not seen, makes each text once, and hands it to all who wait. A reader that is still
-busy sending its last message gets what it missed, in one message, with the first round after that: nothing queues up
-for a slow one. What no hint came for is found by one query every few seconds, for all topics alike.
+Each topic with readers in this process has a hub. A hint from the channel layer only wakes it. It then queries once for
+the changes that its readers have not seen, renders each text once, and gives it to all waiting readers. A reader that
+is still sending its last message gets all it missed in one message with the next round, so nothing queues for slow
+readers. One query every few seconds finds the changes of all topics whose hints were lost.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import contextvars
 import json
 import logging
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from itertools import batched
 from weakref import WeakKeyDictionary
@@ -29,14 +29,14 @@ LOOK_EVERY = 4
 # Seconds after which a reader with no news is sent an empty message: it keeps proxies from closing the connection
 # (kit/serving/timeouts.py) and lets the other side notice a dead one.
 HEARTBEAT = 20
-# So many heartbeats leave at a time, and nobody's change waits for more of them.
+# Heartbeats sent at a time. Changes wait for no more of them.
 HEARTBEATS_AT_ONCE = 100
 # The announcements that are kept for a reader who is still busy with something else.
 ANNOUNCEMENTS_KEPT = 20
 
 
 class Gone(Exception):
-    """The reader's page must be loaded anew, see changes.after."""
+    """The reader's page must be reloaded, see changes.after."""
 
 
 class Forbidden(Exception):
@@ -54,7 +54,8 @@ class Reader:
     """One open page: its language, and the position up to which it has seen everything."""
 
     __slots__ = (
-        "announced", "hints_heard", "hub", "language", "position", "quiet_since", "sent_away", "visitor", "waiting",
+        "announced", "at_once", "hints_heard", "hub", "language", "position", "quiet_since", "sent_away", "visitor",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, hub: "Hub", language: str, position: int | None, visitor: audience.Visitor | None):
@@ -65,6 +66,8 @@ class Reader:
         self.waiting: asyncio.Future[changes.Message | None] | None = None
         self.sent_away: type[Exception] | None = None
         self.announced: deque | None = None
+        # Sends a text without the reader's task if it can, and returns whether it did.
+        self.at_once: Callable[[str], bool] | None = None
         # The number of the last hint whose changes it has seen.
         self.hints_heard = -1
         # None until the first message, which tells the reader its cursor even if nothing changed.
@@ -81,14 +84,13 @@ class Reader:
     async def next(self) -> changes.Message:
         """The first message at once, then one for each round of changes, announcement or heartbeat. Raises Gone,
         Forbidden and Stopping."""
-        loop = asyncio.get_running_loop()
         if self.sent_away:
             raise self.sent_away
         if self.announced:
             message = changes.message(self.position, [], list(self.announced))
             self.announced = None
         else:
-            self.waiting = loop.create_future()
+            self.waiting = asyncio.get_running_loop().create_future()
             if self.hints_heard != self.hub.hints:
                 self.hub.wake()
             try:
@@ -97,9 +99,20 @@ class Reader:
                 self.waiting = None
         if message is None:
             raise Gone
-        self.position = message.position
-        self.quiet_since = loop.time()
+        self.has(message)
         return message
+
+    def give(self, message: changes.Message | None) -> None:
+        """Give it the message it waits for. Waking its task costs more than sending, and is only needed while the last
+        message has not left."""
+        if message and self.at_once and self.at_once(message.text):
+            self.has(message)
+        else:
+            self.waiting.set_result(message)
+
+    def has(self, message: changes.Message) -> None:
+        self.position = message.position
+        self.quiet_since = asyncio.get_running_loop().time()
 
     def leave(self, reason: str) -> None:
         # One that is just being sent something asks for the next thing after that, and is told then.
@@ -159,7 +172,7 @@ class Hub:
                     continue
                 reader.hints_heard = hints_before
                 if message is None or message.news or reader.quiet_since is None:
-                    reader.waiting.set_result(message)
+                    reader.give(message)
 
     def announce(self, text: str) -> None:
         """To all whose page is open already: `text` is JSON."""
@@ -174,7 +187,7 @@ class Hub:
                 continue
             if reader.position not in messages:
                 messages[reader.position] = changes.message(reader.position, [], [announced])
-            reader.waiting.set_result(messages[reader.position])
+            reader.give(messages[reader.position])
 
 
 class _Process:
@@ -193,24 +206,28 @@ class _Process:
             ]
 
     async def _listen(self) -> None:
-        """Hear every hint. Comes back by itself from whatever the channel layer raises."""
+        """Receive every hint. Recovers from any exception of the channel layer."""
         layer = get_channel_layer()
-        while True:
-            channel = None
-            try:
-                channel = await layer.new_channel()
-                await layer.group_add(hints.GROUP, channel)
-                # What was committed before that had nobody to tell.
-                self.look_now.set()
-                while True:
-                    self._hear(await layer.receive(channel))
-            except asyncio.CancelledError:
-                if channel:
-                    await layer.group_discard(hints.GROUP, channel)
-                raise
-            except Exception as error:
-                logger.warning("No hints come, changes are late by up to %s s: %r", LOOK_EVERY, error)
-                await asyncio.sleep(LOOK_EVERY)
+        channel, tried_again = None, False
+        try:
+            while True:
+                try:
+                    channel = channel or await layer.new_channel()
+                    await layer.group_add(hints.GROUP, channel)
+                    tried_again = False
+                    # Hints of earlier commits had no receiver.
+                    self.look_now.set()
+                    while True:
+                        self._hear(await layer.receive(channel))
+                except Exception as error:
+                    # A kept connection may have been cut since it was last used. Retry on a new one at once.
+                    if tried_again:
+                        logger.warning("No hints come, changes are late by up to %s s: %r", LOOK_EVERY, error)
+                        await asyncio.sleep(LOOK_EVERY)
+                    tried_again = True
+        finally:
+            if channel:
+                await layer.group_discard(hints.GROUP, channel)
 
     def _hear(self, hint: dict) -> None:
         if hub := self.hubs.get(hint["topic"]):
@@ -261,8 +278,8 @@ class _Process:
         for some in batched(quiet, HEARTBEATS_AT_ONCE, strict=False):
             for reader in some:
                 if reader.is_waiting:
-                    # Up to the horizon as well, or it would be behind what is kept one day.
-                    reader.waiting.set_result(changes.message(max(reader.position, horizon), []))
+                    # Up to the horizon, or the reader would one day be behind the oldest kept change.
+                    reader.give(changes.message(max(reader.position, horizon), []))
             await asyncio.sleep(0.01)
 
 
@@ -283,8 +300,8 @@ def readers() -> int:
 def follow(
     topic: Topic, language: str, position: int | None, visitor: audience.Visitor | None = None
 ) -> Iterator[Reader]:
-    """A reader that stands at `position` (None: at what is newest now), for as long as the context lasts. Where it
-    matters who that is, `visitor` was let in."""
+    """Yield a reader at `position` (None: the newest change). `visitor` is required for topics that depend on the
+    visitor, who must have been allowed already."""
     process = _processes.setdefault(asyncio.get_running_loop(), _Process())
     hub = process.hubs.setdefault(topic.name, Hub(topic))
     reader = Reader(hub, language, position, visitor)

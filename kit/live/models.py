@@ -3,13 +3,13 @@ from django.db.models.functions import Now
 
 
 class Change(models.Model):
-    """The last change of one object of a topic: what a page that was away asks for.
+    """The last change of one object of a topic, for pages that were away.
 
-    There is one row per object, however often it changes, until it is so old that nobody asks for it (changes.prune).
-    `position` orders the rows of a topic as they were *committed*: the database assigns it, see the migrations. A page
-    that has seen everything up to a position has missed nothing below it, whatever other transactions were open.
+    There is one row per object, however often it changes, until changes.prune removes it as too old.
+    `position` orders a topic's rows by *commit*: the database assigns it, see the migrations. A page that has seen
+    everything up to a position has missed nothing below it, whatever other transactions were open.
 
-    The row without a topic holds the horizon: no row up to that position is kept for sure.
+    The row without a topic holds the horizon: rows up to that position may have been removed.
     """
 
     topic = models.CharField(max_length=200)

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.http import parse_cookie
 from django.utils import translation
 
+from kit.request_ids import AT_ONCE
+
 from . import audience, changes, topics
 from .hub import Forbidden, Gone, Stopping, follow
 
@@ -45,7 +47,9 @@ async def socket(scope, receive, send):
         return await refuse(scope, send, 403, f"You may not follow {name!r}.")
 
     await send({"type": "websocket.accept"})
-    sending = asyncio.create_task(_send_messages(send, topic, language_of(scope), position, visitor))
+    sending = asyncio.create_task(
+        _send_messages(send, _at_once(scope, send), topic, language_of(scope), position, visitor)
+    )
     try:
         # A client has nothing to say here.
         while (await receive())["type"] != "websocket.disconnect":
@@ -59,10 +63,18 @@ async def nowhere(scope, receive, send):
     await refuse(scope, send, 404, "There is no WebSocket at this address.")
 
 
-async def _send_messages(send, topic, language, position, visitor):
+def _at_once(scope, send):
+    """Our server's shortcut for a text that need not wait. None on another server, and if an application wraps `send`:
+    it expects to see each message."""
+    extension = scope.get("extensions", {}).get(AT_ONCE)
+    return extension["text"] if extension and extension["send"] == send else None
+
+
+async def _send_messages(send, at_once, topic, language, position, visitor):
     try:
         try:
             with follow(topic, language, position, visitor) as reader:
+                reader.at_once = at_once
                 while True:
                     message = await reader.next()
                     async with asyncio.timeout(SEND_TIMEOUT):

@@ -1,5 +1,5 @@
-"""What other applications call: register a topic and its audience, publish a change of one of its objects, and announce
-what need not be kept."""
+"""The API for applications: register a topic and its audience, publish a change of one of its objects, and announce
+messages that are not stored."""
 
 import inspect
 import re
@@ -17,14 +17,14 @@ from django.urls.resolvers import RoutePattern
 
 from . import hints
 
-# Of the text of a topic: as the column in models.py.
+# The length of the column in models.py.
 MAX_LENGTH = 200
 PRUNE_EVERY = 100
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What `register` was told."""
+    """The arguments of `register`."""
 
     pattern: RoutePattern
     render: Callable[..., dict[str, str]]
@@ -32,7 +32,7 @@ class Registration:
     per_viewer: bool
 
     def match(self, name: str) -> dict[str, Any] | None:
-        """The parameters in `name`, None where it does not fit. Another way to write one, such as 007, does not."""
+        """The parameters in `name`, or None if it doesn't match in its canonical form: 007 is not 7."""
         if not (found := self.pattern.match(name)):
             return None
         parameters = found[2]
@@ -45,17 +45,17 @@ class Registration:
 
 @dataclass(frozen=True)
 class Topic:
-    """One that is published and followed, such as orders/7 of orders/<int:customer>."""
+    """A concrete topic, such as orders/7 of orders/<int:customer>."""
 
     name: str
     render: Callable[..., dict[str, str]]
     may_follow: Callable[[Any], Any] | None
-    """Says it of a user, or returns a coroutine that does; None where everyone may."""
+    """Whether a user may follow the topic, or a coroutine for it. None if everyone may."""
     per_viewer: bool
 
     @property
     def asks_who(self) -> bool:
-        """Does it matter who follows it?"""
+        """Does the topic need to know its viewer?"""
         return self.per_viewer or self.may_follow is not None
 
     async def allows(self, user) -> bool:
@@ -84,20 +84,20 @@ def register(
     public: bool = False,
     per_viewer: bool = False,
 ) -> None:
-    """Make `topic` live, a text such as "wishes" or, with parameters as in Django's `path`, "orders/<int:customer>".
+    """Make `topic` live: a name such as "wishes" or, with parameters as in Django's `path`, "orders/<int:customer>".
 
-    `render(keys, **parameters)` gives the HTML of those objects that are there, by key, in the active language. It goes
-    to everybody alike, and nothing in it may depend on who is looking; unless `per_viewer`: then it is
-    `render(keys, user, **parameters)`, and made for each.
+    `render(keys, **parameters)` returns the HTML of the objects that exist, by key, in the active language. All viewers
+    get the same HTML, so it must not depend on the viewer, unless you set `per_viewer`: then
+    `render(keys, user, **parameters)` is called for each viewer.
 
-    `may_follow(user, **parameters)`, sync or async, says whether that user may see all of it. It is asked when a page
-    comes, and again every few seconds while it is open. `public=True` instead: everyone may, without an account too.
+    `may_follow(user, **parameters)`, sync or async, says whether the user may see the topic. It is called when a page
+    connects, and every few seconds while it is open. Or set `public=True` to let everyone follow it without an account.
     """
     if public == (may_follow is not None):
         said = "both" if public else "neither"
         raise SystemExit(
-            f"The live topic {topic!r} has to say who may follow it by one of two, and has {said}: give register() "
-            "may_follow=…, a function of the user, or public=True if all the world may read it."
+            f"The live topic {topic!r} needs one of two arguments of register(), and has {said}: "
+            "may_follow=…, a function of the user, or public=True to let everyone read it."
         )
     registration = Registration(RoutePattern(topic, is_endpoint=True), render, may_follow, per_viewer)
     parameters = dict.fromkeys(registration.pattern.converters)
@@ -115,8 +115,8 @@ def register(
 
 
 def find(name: str) -> Topic | None:
-    """The topic of that name, if one is registered that it fits."""
-    # What is not printable PostgreSQL may not store.
+    """The topic of that name, if it matches a registered one."""
+    # PostgreSQL can't store some unprintable characters.
     if len(name) <= MAX_LENGTH and name.isprintable():
         for registration in REGISTRATIONS.values():
             if (parameters := registration.match(name)) is not None:
@@ -126,7 +126,7 @@ def find(name: str) -> Topic | None:
 
 
 def get(name: str) -> Topic:
-    """The same, for who has to know. Raises ValueError."""
+    """Like find(), but raises ValueError if there is none."""
     if topic := find(name):
         return topic
     known = ", ".join(REGISTRATIONS) or "none"
@@ -134,15 +134,15 @@ def get(name: str) -> Topic:
 
 
 def publish(topic: str, key: object) -> None:
-    """Record, in the transaction that is open, that the object `key` changed or is gone, and push it when it commits.
+    """Record, in the open transaction, that the object `key` changed or was deleted, and push it when that commits.
 
-    Called outside a transaction, a crash between the two commits leaves open pages as they were until reloaded.
+    Call it in a transaction: otherwise a crash between the two commits leaves open pages stale until they reload.
     """
     from .changes import prune
     from .models import Change
 
     get(topic)
-    # position=None asks the database for the next one, see the migrations.
+    # With position=None, a trigger assigns the next one, see the migrations.
     Change.objects.bulk_create(
         [Change(topic=topic, key=str(key), position=None)],
         update_conflicts=True,
@@ -156,8 +156,8 @@ def publish(topic: str, key: object) -> None:
 
 
 def announce(topic: str, message: object) -> None:
-    """Say `message`, which JSON can hold, to who follows `topic` now. Nothing keeps it: who polls does not hear it, and
-    who reconnects has missed it. Called on any thread, or on the event loop."""
+    """Send the JSON-serializable `message` to the current followers of `topic`. It is not stored: pages that poll never
+    get it, and pages that reconnect have missed it. Call it on any thread, or on the event loop."""
     get(topic)
     if settings.LIVE_TRANSPORTS != ("polling",):
         hints.send(topic, message)

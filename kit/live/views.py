@@ -1,4 +1,4 @@
-"""The same changes over plain HTTP: as an event stream, by polling, and by long polling."""
+"""Live changes over plain HTTP: event stream, polling and long polling."""
 
 import asyncio
 
@@ -13,13 +13,13 @@ from django.views.decorators.http import require_safe
 from . import audience, changes, consumers, topics
 from .hub import Forbidden, Gone, Stopping, follow
 
-# Seconds a long poll may be held: less than proxies on the way allow an answer to take.
+# Seconds that a long poll may wait: less than the timeouts of proxies on the way.
 MAX_WAIT = 25
 
 
 @require_safe
 def upgrade_required(request, topic):
-    """426: what this address needs, another server has, or the request did not ask for."""
+    """426: this URL needs another server, or an upgrade that the request did not ask for."""
     if settings.LIVE_TRANSPORTS_HERE == ("polling",):
         sentence = (
             f"This server runs in {settings.SERVER_MODE} mode, where pages are live by polling: WebSockets and event "
@@ -39,9 +39,9 @@ def own_websocket(request, rest):
 
 @require_safe
 def changes_now(request, topic):
-    # Sync: one query and an answer. Where nothing can be pushed, this is what every open page asks every few seconds.
+    # Sync: one query and a response. Where nothing can be pushed, every open page requests this every few seconds.
     topic = _topic(topic)
-    # Not request.user, which is lazy and can't be read where an async may_follow runs.
+    # Not request.user: it is lazy, and can't be evaluated where an async may_follow runs.
     user = get_user(request) if topic.asks_who else None
     if not topic.allows_now(user):
         return _forbidden(topic)
@@ -55,7 +55,7 @@ def changes_now(request, topic):
 
 @require_safe
 async def wait_for_changes(request, topic):
-    # Async: a waiting page must not hold a thread.
+    # Async: a waiting page must not occupy a thread.
     topic = _topic(topic)
     visitor = await _visitor(request, topic)
     if not await topic.allows(visitor and visitor.user):
@@ -66,7 +66,7 @@ async def wait_for_changes(request, topic):
     except ValueError as error:
         return _bad_request(error)
     reading = (get_language(), position, visitor.user if topic.per_viewer else None)
-    # Each read has its connection back in the pool before the waiting begins.
+    # Each read returns its connection to the pool before the wait.
     message = (await database_sync_to_async(changes.after)(topic, {reading}))[reading]
     if wait and message and not message.news:
         try:
@@ -85,13 +85,13 @@ async def wait_for_changes(request, topic):
 
 @require_safe
 async def events(request, topic):
-    # Async: the stream stays open for as long as the page does.
+    # Async: the stream stays open as long as the page does.
     topic = _topic(topic)
     visitor = await _visitor(request, topic)
     if not await topic.allows(visitor and visitor.user):
         return _forbidden(topic)
     try:
-        # A stream that the browser takes up again says where it was in the header, and repeats its first address.
+        # A browser that resumes a stream repeats its first URL, and sends its position in the header.
         position = _position(request, request.headers.get("Last-Event-ID"))
     except ValueError as error:
         return _bad_request(error)
@@ -107,7 +107,7 @@ async def _stream(topic, language, position, visitor):
                 message = await reader.next()
                 yield f"id: {message.position}\ndata: {message.text}\n\n"
     except Gone:
-        # EventSource cannot see a status code, nor a reason for the end.
+        # EventSource sees neither the status code nor the reason for the end.
         yield "event: reload\ndata:\n\n"
     except Forbidden:
         yield "event: forbidden\ndata:\n\n"
@@ -126,7 +126,7 @@ async def _visitor(request, topic):
 
 
 def _forbidden(topic):
-    # Django logs it, with the address.
+    # Django logs the URL.
     return JsonResponse({"error": f"You may not follow {topic.name!r}."}, status=403)
 
 
@@ -147,15 +147,15 @@ def _bad_request(error):
 
 def _answer(request, topic, message):
     if message is None:
-        sentence = "These changes are no longer to be had one by one: load the page anew."
+        sentence = "These changes are no longer available one by one. Reload the page."
         return JsonResponse({"error": sentence}, status=410)
     response = HttpResponse(message.text, content_type="application/json")
-    # A page that polls learns here that something better is to be had, for example after a switch to another mode.
+    # Tells a polling page that a better transport is available, for example after a switch to another mode.
     response.headers["Live-Transports"] = " ".join(settings.LIVE_TRANSPORTS)
     patch_vary_headers(response, ["Accept-Language", "Cookie"])
     if topic.asks_who:
-        # Nobody keeps it for another visitor, and Nginx, which this tells that it is encoded already, does not compress
-        # it: its length would tell secrets (BREACH).
+        # Caches must not keep it for other visitors. "identity" tells Nginx not to compress it: the length would reveal
+        # secrets (BREACH).
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["Content-Encoding"] = "identity"
         return response

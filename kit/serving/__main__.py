@@ -1,12 +1,12 @@
-"""`python -m kit.serving`: Gunicorn, as gunicorn.conf.py in this folder says."""
+"""`python -m kit.serving`: runs Gunicorn with the gunicorn.conf.py in this folder."""
 
 import os
 
 from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.exceptions import ImproperlyConfigured
 
-# First: they stop here with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY as soon as it is
-# imported, and would end in a traceback where it is no number, or empty as Compose leaves it.
+# Load the settings first: they exit with a sentence for each wrong variable. Gunicorn reads WEB_CONCURRENCY on import,
+# and would end in a traceback if it is not a number, or empty as Compose leaves it.
 try:
     if settings.WEB_CONCURRENCY is None:
         os.environ.pop("WEB_CONCURRENCY", None)
@@ -18,7 +18,7 @@ except (ImproperlyConfigured, ModuleNotFoundError) as error:
         f"{ENVIRONMENT_VARIABLE}={module!r} is wrong: expected the module of the project's settings."
     ) from None
 
-# A process that reload.py starts looks into this file as well.
+# Processes that reload.py spawns import this file too.
 if __name__ == "__main__":
     if settings.DEBUG:
         from .reload import serve_and_reload

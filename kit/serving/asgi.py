@@ -10,14 +10,14 @@ from . import bodies, head, replaced
 from .static import StaticFiles
 from .threads import Threads
 
-# Those of this process, for all that it serves.
+# This process's threads, for everything that it serves.
 _threads = None if settings.STOCK_ASGI else Threads(settings.THREADS)
 
 
 def get_asgi_application():
-    """Django, its static files, the live pages of kit.live, and the project's own WebSockets."""
-    # First: it loads the applications, and what follows imports their models. Django's own is called: a tracer may have
-    # put something around it.
+    """Django with static files, the live pages of kit.live and the project's own WebSockets."""
+    # First, because it loads the applications, whose models later imports need. It calls Django's own function,
+    # whose handler a tracer may have wrapped.
     with replaced(asgi, ASGIHandler=_handler) if _threads else nullcontext():
         http = asgi.get_asgi_application()
     from kit.live import consumers
@@ -30,7 +30,7 @@ def get_asgi_application():
                 [
                     *consumers.routes(),
                     path("live/<path:topic>/ws", socket),
-                    # The last: Channels raises where no route fits, and a stranger can ask for anything.
+                    # Last: Channels raises if no route matches, which any client could cause.
                     re_path("", nowhere),
                 ]
             ),
@@ -46,18 +46,18 @@ def _handler():
 
 
 async def _lifespan(scope, receive, send):
-    """Django has nothing to do at a start or an end. An application beside it may, and then takes these in asgi.py."""
+    """Django does nothing at startup and shutdown. An application beside it can take these in asgi.py."""
     while (kind := (await receive())["type"]) != "lifespan.shutdown":
         await send({"type": f"{kind}.complete"})
     await send({"type": f"{kind}.complete"})
 
 
-# --- What the worker calls. Of `application` in asgi.py it asks nothing but to be called. ---
+# --- Called by the worker, which only calls `application` in asgi.py ---
 
 
 def start(application):
-    """On the worker's event loop, before the first request: `application` as it is served, with the sync work of each
-    connection on the bounded threads, whatever else asgi.py has put around or beside Django."""
+    """Called on the worker's event loop before the first request. Returns `application` as served: the sync work of
+    each connection runs on the bounded threads, whatever asgi.py has wrapped around Django or put beside it."""
     application = head.asgi(application)
     if _threads:
         _threads.serve_tasks_of(asyncio.get_running_loop())
@@ -66,7 +66,7 @@ def start(application):
 
 
 async def stop():
-    """When the worker begins to stop: an open stream or a long poll would hold it until the timeout."""
+    """Called when the worker begins to stop: open streams and long polls would hold it until the timeout."""
     from kit.live import audience
 
     await audience.stop()

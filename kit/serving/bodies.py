@@ -1,6 +1,6 @@
-"""Tells Django the length of a body that arrives in chunks, as Nginx does where it is in front. Without a length,
-Django takes a form for empty. A body over LIMIT_UPLOAD gets 413 before it is read: a form with files is handed on
-without its body, so that Django answers with the page for it (kit.files.UploadLimit)."""
+"""Gives Django the length of chunked bodies, as Nginx does where it is in front. Without a length, Django takes a form
+for empty. A body over LIMIT_UPLOAD gets 413 unread: forms with files are passed on without their body, so that Django
+answers with the page for it (kit.files.UploadLimit)."""
 
 import time
 from io import BytesIO
@@ -8,10 +8,10 @@ from tempfile import SpooledTemporaryFile
 
 from django.conf import settings
 
-# Bytes that are read at a time.
+# Bytes read at a time.
 PIECE = 64 * 1024
 TOO_LARGE = b"413 Payload too large"
-# Seconds for which the rest of a body that is too large is read and thrown away: a client that sends sees no answer.
+# Seconds to read and discard the rest of a body that is too large: a client that is still sending sees no response.
 DRAINS_FOR = 10
 FORM = "multipart/form-data"
 
@@ -21,18 +21,18 @@ def most() -> int:
 
 
 class _Body(SpooledTemporaryFile):
-    """What has arrived so far; like an upload of Django's, on the disk when it is large."""
+    """The body so far; on disk when it is large, like Django's uploads."""
 
     def __init__(self):
         super().__init__(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
 
     def add(self, piece: bytes) -> bool:
-        """False when it is too large now."""
+        """Add a piece. Returns False if the body is now too large."""
         self.write(piece)
         return self.tell() <= most()
 
     def length(self) -> int:
-        """That of the whole, which is read from the beginning next."""
+        """The total length. Rewinds the body for reading."""
         length = self.tell()
         self.seek(0)
         return length
@@ -51,13 +51,13 @@ def wsgi(application):
                 body.close()
                 return too_large(environ, start_response, most() + 1)
         environ["CONTENT_LENGTH"] = str(body.length())
-        # It closes when the request is gone: a response may still read from it.
+        # Closed by garbage collection after the request, as a response may still read from it.
         environ["wsgi.input"] = body
         return application(environ, start_response)
 
     def too_large(environ, start_response, length):
         if not drained(environ["wsgi.input"]):
-            # The rest is no request. Gunicorn drops a "Connection: close" of the application (gunicorn.conf.py).
+            # The rest is not a request. Gunicorn drops an application's "Connection: close" (gunicorn.conf.py).
             getattr(environ["wsgi.input"], "force_close", bool)()
         if environ.get("CONTENT_TYPE", "").startswith(FORM):
             return application({**environ, "CONTENT_LENGTH": str(length), "wsgi.input": BytesIO()}, start_response)
@@ -68,7 +68,7 @@ def wsgi(application):
 
 
 def drained(body) -> bool:
-    """Reads a body to its end, if that is no further away than LIMIT_UPLOAD."""
+    """Read the body to its end. Returns False if it is longer than LIMIT_UPLOAD or takes too long."""
     end = time.monotonic() + DRAINS_FOR
     for _ in range(0, most(), PIECE):
         if not body.read(PIECE):

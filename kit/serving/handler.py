@@ -6,11 +6,13 @@ What it does differently, and why each is safe:
 - The hooks of Django's middleware are run in place where they do not wait, see middleware.py.
 - Signals: Django's own receivers of request_started and request_finished look after the connections of the thread
   they are called on. threads.py does that on the threads that have connections; on the event loop's there are none.
-  As soon as anybody else listens too, all receivers are called as Django calls them.
+  If there are other receivers too, all are called as Django calls them.
 - The answer is closed in place when there is nothing to close but a request without uploads.
 - A body that comes in one message stays in memory. A larger one is spooled, as by Django.
 - A client that goes away is listened for after LISTEN_AFTER, for most requests are over by then.
 - An exception becomes a response on a thread of the bounded set, see respond_to.
+- A TemplateResponse of a sync view is rendered where the view was, without another way to a thread, see rendered.
+- The models' async methods reach their thread by a shorter way, see Call in threads.py.
 - The parts of a sync stream leave as they are made, see in_parts. Django makes a list of them first.
 
 What a tracer has put in the place of one of Django's methods is called where Django calls it.
@@ -33,12 +35,13 @@ from django.core.handlers import base
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
 from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
 from django.urls import set_script_prefix, set_urlconf
 from django.utils import module_loading
 
 from . import is_own, replaced
 from .middleware import counterpart, respond_to
-from .threads import RequestContext, Threads, current_executor
+from .threads import RequestContext, Threads, current_executor, shorten_calls
 
 # Seconds after which a request that is still being answered begins to listen for the client's going away.
 LISTEN_AFTER = 0.05
@@ -66,6 +69,7 @@ class Handler(ASGIHandler):
         self.threads = threads
         # What a signal's receivers were when they were last looked at, and whether they were Django's own alone.
         self.seen_receivers = {}
+        shorten_calls()
         super().__init__()
 
     def load_middleware(self, is_async=False):
@@ -76,6 +80,11 @@ class Handler(ASGIHandler):
             replaced(base, convert_exception_to_response=partial(_convert, convert) if is_own(convert) else convert),
         ):
             super().load_middleware(is_async)
+
+    def make_view_atomic(self, view):
+        view = super().make_view_atomic(view)
+        # Hooks for template responses come between the two.
+        return view if iscoroutinefunction(view) or self._template_response_middleware else rendered(view)
 
     async def handle(self, scope, receive, send):
         if not current_executor():
@@ -205,7 +214,7 @@ class _Disconnect:
             self.listener.cancel()
 
     def has_cancelled(self):
-        """Was it this that cancelled the task, and nobody else besides? Then the task goes on."""
+        """Returns whether only this object cancelled the task, which then goes on."""
         if not self.cancelled or self.task.uncancel() > 0:
             return False
         self.cancelled = False
@@ -222,6 +231,25 @@ class _Disconnect:
         except asyncio.CancelledError:
             if not self.has_cancelled():
                 raise
+
+
+def rendered(view):
+    """The sync view with its answer rendered. Where Django renders it, there is nothing left to do."""
+
+    @wraps(view)
+    def inner(*args, **kwargs):
+        response = view(*args, **kwargs)
+        if isinstance(response, SimpleTemplateResponse) and not iscoroutinefunction(response.render):
+            answer = response.render()
+
+            async def render():
+                del response.render
+                return answer
+
+            response.render = render
+        return response
+
+    return inner
 
 
 async def in_parts(iterator, context):

@@ -1,12 +1,12 @@
-"""HEAD is answered with headers alone, and at once, whatever the application streams. A stream that goes on would hold
-the connection, and Nginx gives it to the next visitor as soon as it has the headers."""
+"""Answers HEAD with headers alone, and at once, even where the application streams. An endless stream would hold the
+connection, which Nginx gives to the next visitor as soon as it has the headers."""
 
 import asyncio
 from inspect import markcoroutinefunction
 
 
 def asgi(application):
-    # Without a coroutine of its own, which every other request would have to go through as well.
+    # Not a coroutine function, which would add a coroutine to every other request.
     @markcoroutinefunction
     def answer(scope, receive, send):
         if scope["type"] != "http" or scope["method"] != "HEAD":
@@ -15,10 +15,10 @@ def asgi(application):
         async def send_headers(message):
             if message["type"] == "http.response.start":
                 await send(message)
-                # From now on `receive` says that the client is gone, which ends what the application streams.
+                # From now on, `receive` reports a disconnect, which ends the application's stream.
                 await send({"type": "http.response.body"})
             else:
-                # It must get to hear that, even if it waits for nothing.
+                # Let the application notice the disconnect even if it never waits.
                 await asyncio.sleep(0)
 
         return application(scope, receive, send_headers)
@@ -39,7 +39,7 @@ def wsgi(application):
 
         body = application(environ, start)
         if not started:
-            # A generator function starts its answer with the first part.
+            # A generator sends its response's start with the first part.
             next(iter(body), None)
         return _Unread(body)
 
@@ -47,7 +47,7 @@ def wsgi(application):
 
 
 class _Unread:
-    """Nothing, and the end of what would have been sent."""
+    """An empty body that closes the original one."""
 
     def __init__(self, body):
         self.close = getattr(body, "close", lambda: None)

@@ -1,18 +1,20 @@
-"""What a request may have before its body, in bytes: the same under WSGI and ASGI, and no less than Nginx lets pass and
-adds to it (nginx/snippets/limits.conf). A test holds it to that."""
+"""Limits in bytes for what precedes a request's body: the same under WSGI and ASGI, and, as a test checks, no lower
+than what Nginx passes on and adds (nginx/snippets/limits.conf)."""
 
 from gunicorn.http.errors import InvalidHeader, InvalidHTTPVersion, LimitRequestHeaders
 
-# A longer one is answered 414. Gunicorn can take no longer one.
+# A longer one gets 414. Gunicorn allows no higher limit.
 REQUEST_LINE = 8190
-# What exceeds one of these is answered 431: the length of one line, their number, and all together with the first line.
+# More gets 431: the length of one line, the number of lines, and their total length with the request line.
 FIELD = 8190
 FIELDS = 120
 HEADER = 40 * 1024
 
 
 def check(request):
-    """Raise what Gunicorn answers with 400 or 431, for what its own settings do not cover."""
+    """Raise the errors that Gunicorn answers with 400 or 431, for limits that its own settings do not cover."""
+    if getattr(request, "within_limits", False):
+        return
     if request.version > (1, 1):
         raise InvalidHTTPVersion(request.version)
     hosts = sum(name == "HOST" for name, _ in request.headers)

@@ -1,4 +1,4 @@
-"""Visitors' files where no Nginx serves them, by WhiteNoise's rules for ranges and dates."""
+"""Serves visitors' files where no Nginx does, with WhiteNoise's handling of ranges and dates."""
 
 import os
 
@@ -15,17 +15,17 @@ class Media(WhiteNoise):
         self.add_files(settings.MEDIA_ROOT, settings.MEDIA_URL)
 
     def find_file(self, url):
-        # Neither hidden ones, nor those that a view gives out.
+        # No hidden files, and none that only a view may send.
         if "/." in url or "\0" in url or url.startswith(f"{settings.MEDIA_URL}{PRIVATE}"):
             return None
         try:
             return super().find_file(url)
         except OSError:
-            # A name that is too long.
+            # The name is too long.
             return None
 
     def find_file_at_path(self, path, url):
-        # A link may lead out, and Nginx follows none either.
+        # A symbolic link may lead out of the folder. Nginx doesn't follow links either.
         root = os.path.realpath(settings.MEDIA_ROOT)
         if os.path.realpath(path) != os.path.join(root, url[len(settings.MEDIA_URL) :]) or not os.path.isfile(path):
             raise MissingFileError(path)

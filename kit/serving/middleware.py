@@ -1,9 +1,8 @@
-"""Counterparts of Django's middleware for the event loop: the very same hooks, run where they are.
+"""Counterparts of Django's middleware that run its own hooks on the event loop.
 
-MiddlewareMixin sends process_request and process_response of every built-in middleware to a thread, though nearly
-all of them only look at the request. Here a hook goes to a thread when what this request holds says that it may wait:
-for a database, a cache or a disk. A subclass of a built-in middleware may do anything in its hooks, so it is not
-replaced.
+MiddlewareMixin runs process_request and process_response of all built-in middleware on a thread, though most only look
+at the request. These counterparts use a thread only if the request shows that a hook may wait for a database, a cache
+or a disk. Subclasses of built-in middleware are not replaced, because their hooks may do anything.
 """
 
 from importlib import import_module
@@ -32,14 +31,14 @@ from kit.ops.middleware import BrowserPolicyMiddleware
 from . import is_own
 from .threads import current_executor
 
-# Bytes up to which a form is parsed, and up to which an answer is compressed, on the event loop: well under 1 ms.
+# Bytes up to which a form is parsed or a response compressed on the event loop: well under 1 ms.
 SMALL_FORM = 16 * 1024
 SMALL_ANSWER = 16 * 1024
 
 
 class InlineHooks:
-    """MiddlewareMixin.__acall__ without its threads, but for hooks that may wait. Counterparts that follow each other
-    in MIDDLEWARE are run by the outermost of them, in one coroutine instead of two for each."""
+    """MiddlewareMixin.__acall__ without threads, except for hooks that may wait. Of consecutive counterparts in
+    MIDDLEWARE, the outermost runs them all, in one coroutine instead of two each."""
 
     def __init__(self, get_response):
         super().__init__(get_response)
@@ -63,7 +62,7 @@ class InlineHooks:
         return await self.leave(request, response, passed)
 
     async def enter(self, request):
-        """Run the request hooks. A response, if one has answered, and the number of layers it passes on its way out."""
+        """Run the request hooks. Returns their response, if any, and the number of layers that it passes on its way."""
         for depth, layer in enumerate(self.layers):
             if layer.request_hook is None:
                 continue
@@ -73,7 +72,7 @@ class InlineHooks:
                 else:
                     response = layer.request_hook(request)
             except Exception as error:
-                # As from outside the layer that raised it. For the outermost, that is not ours to do.
+                # The error surfaces outside the layer that raised it. Outside the outermost one, others handle it.
                 if layer is self:
                     raise
                 return await respond_to(error, request), depth
@@ -98,8 +97,8 @@ class InlineHooks:
 
 
 async def respond_to(error, request):
-    """The response for an exception, made on one of the bounded threads: the error page may query. (Django takes one
-    of the event loop's default executor, which would keep a connection of its own.)"""
+    """The response for an exception. It is made on a bounded thread, because the error page may query. (Django uses a
+    thread of the event loop's default executor, which would keep a connection of its own.)"""
     return await sync_to_async(exception.response_for_exception)(request, error)
 
 
@@ -109,7 +108,7 @@ class InlineSession(InlineHooks, SessionMiddleware):
     def __init__(self, get_response):
         super().__init__(get_response)
         engine = settings.SESSION_ENGINE
-        # Django's own, or one that opens and looks at a session as they do.
+        # Django's own, or one that inherits how it opens and inspects a session.
         store = import_module(engine).SessionStore
         self.engine_is_known = all(
             method.__module__.startswith("django.contrib.sessions.backends.")
@@ -130,15 +129,15 @@ class InlineSession(InlineHooks, SessionMiddleware):
 
 
 class Rejection:
-    """What process_view answers where Django's own would render the page for a request that is refused."""
+    """Stands for the error page that Django's process_view would render for a rejected request."""
 
     def __init__(self, reason):
         self.reason = reason
 
 
 class InlineCsrf(InlineHooks, CsrfViewMiddleware):
-    """The secret may be in the session, and the token in a large form or an upload. The page that refuses a request
-    is rendered on a thread: its template may query."""
+    """The secret may be in the session, and the token in a large form or an upload. The error page is rendered on a
+    thread, because its template may query."""
 
     def request_may_wait(self, request):
         return settings.CSRF_USE_SESSIONS
@@ -175,7 +174,7 @@ class InlineCsrf(InlineHooks, CsrfViewMiddleware):
 
 class InlineMessages(InlineHooks, MessageMiddleware):
     """Messages that were added or read are stored, perhaps in the session. Most requests have none, so the storage is
-    made when somebody asks for it."""
+    created on first use."""
 
     def __init__(self, get_response):
         super().__init__(get_response)
@@ -200,15 +199,15 @@ class InlineMessages(InlineHooks, MessageMiddleware):
 
 
 class InlineGZip(InlineHooks, GZipMiddleware):
-    """Compressing much takes long, and can do without the GIL."""
+    """Compressing a large response takes long, and zlib releases the GIL."""
 
     def response_may_wait(self, request, response):
         return not response.streaming and len(response.content) > SMALL_ANSWER
 
 
 class Pinned:
-    """A middleware of somebody else's with a hook before and one after the view: the second finds on its thread what
-    the first has left there, so the request keeps the thread from the one to the other."""
+    """A third-party middleware with hooks before and after the view. Both run on one thread, so that thread-local data
+    of the first is still there for the second."""
 
     async def __acall__(self, request):
         executor = current_executor()
@@ -241,7 +240,7 @@ COUNTERPARTS = {
 
 
 def counterpart(middleware):
-    """What to load in place of an entry of MIDDLEWARE: its counterpart, or itself."""
+    """The class to load for an entry of MIDDLEWARE: its counterpart, or itself."""
     if middleware in COUNTERPARTS:
         hooks = (getattr(middleware, name) for name in HOOKS if hasattr(middleware, name))
         return COUNTERPARTS[middleware] if all(map(is_own, hooks)) else middleware

@@ -1,7 +1,7 @@
-"""THE table: everything that differs between the modes is decided here, and nothing else asks which mode it is.
+"""THE table: it decides everything that differs between the modes. Nothing else asks which mode it is.
 
-`SERVER_MODE` names a row of MODES. A row says which server answers each of the two upstreams Nginx knows:
-`pages` (everything) and `live` (/live/). Where both name the same server, one process answers both.
+`SERVER_MODE` names a row of MODES. A row sets the server for each of Nginx's two upstreams: `pages` (everything) and
+`live` (/live/). If both are the same server, one process answers both.
 """
 
 import math
@@ -10,44 +10,44 @@ from typing import Any
 
 from . import cgroup
 
-# Resident memory to reckon with for one worker, in bytes: measured about 90 MB, and room for what users add.
+# Resident memory to expect of one worker, in bytes: about 90 MB as measured, plus room for your code.
 WORKER_MEMORY = 160 * 1024 * 1024
 
 
 def workers_that_fit() -> int:
-    """How many the memory of this container suffices for."""
+    """The number of workers that fit into this container's memory."""
     return max(1, cgroup.memory() // WORKER_MEMORY)
 
 
 @dataclass(frozen=True)
 class Server:
-    """How one kind of process runs."""
+    """Configuration of one kind of process."""
 
     interface: str
-    """How it is called in writing."""
+    """The interface's name for display."""
     application_setting: str
-    """The setting that names what Gunicorn loads."""
+    """The Django setting that names the application for Gunicorn."""
     worker_class: str
     workers_per_cpu: int
     threads: int
-    """Threads of one worker, and the most connections to PostgreSQL that it opens. Under WSGI they serve requests;
-    under ASGI they do the sync work of requests, a call at a time (threads.py)."""
+    """Threads of one worker, and the most PostgreSQL connections that it opens. Under WSGI they serve requests; under
+    ASGI they run the sync work of requests, one call at a time (threads.py)."""
     static_middleware: tuple[str, ...]
-    """Serves static files where no Nginx does. ASGI has none: asgi.py does it outside the middleware, because
+    """Serves static files where no Nginx does. Empty for ASGI: asgi.py serves them outside the middleware, because
     WhiteNoise's is sync-only and would hold a thread for the whole of every request."""
     live_transports: tuple[str, ...]
-    """What kit.live can offer here, best first."""
+    """The transports that kit.live offers here, best first."""
 
     @property
     def gunicorn_worker_class(self) -> str:
-        """A threaded worker with one thread is only a slower "sync" one."""
+        """With a single thread, "sync" is faster than the threaded worker."""
         return "sync" if (self.interface, self.threads) == ("WSGI", 1) else self.worker_class
 
     def workers(self, shared_layer: bool) -> int:
-        """How many workers suit the CPUs and the memory of this container.
+        """The number of workers for the CPUs and memory of this container.
 
-        Without a channel layer that processes share (Redis) there is one, or a change made in one worker would not
-        be pushed to the pages that hang on another.
+        Only one without a channel layer that processes share (Redis): a change made in one worker would not be pushed
+        to pages connected to another.
         """
         if not shared_layer:
             return 1
@@ -55,25 +55,25 @@ class Server:
         return max(1, min(by_cpu, workers_that_fit()))
 
     def database(self, address: dict[str, Any], stock: bool) -> dict[str, Any]:
-        """The entry of DATABASES for what DATABASE_URL said, with how its connections are kept.
+        """The DATABASES entry for a parsed DATABASE_URL, with the handling of its connections.
 
-        `stock`: under Django's own ASGI handler.
+        `stock`: Django's own ASGI handler serves.
         """
         database = {**address, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
         djangos_own = stock and self.interface == "ASGI"
         if djangos_own:
-            # It makes a thread for each request: a connection that a thread kept would never be found again.
+            # It creates a thread per request, so a connection kept by a thread would never be used again.
             database["CONN_MAX_AGE"] = 0
         if address["ENGINE"].endswith(("sqlite3", "spatialite")):
-            # Writers wait for each other from the first statement on, instead of failing half-way ("database is
-            # locked"), and never make a reader wait (WAL).
+            # With IMMEDIATE, writers wait for each other from the first statement, instead of failing half-way
+            # ("database is locked"). With WAL, they never block readers.
             options = {"transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL", "timeout": 20}
         else:
             options = {"connect_timeout": 5}
             if djangos_own:
-                # Nothing else would bound their number.
+                # Nothing else would limit the connections.
                 options["pool"] = {"min_size": 1, "max_size": self.threads, "timeout": 10}
-        # What the address says counts.
+        # Options in the URL take precedence.
         options |= address.get("OPTIONS", {})
         return {**database, "OPTIONS": options}
 
@@ -81,7 +81,7 @@ class Server:
 WSGI = Server(
     interface="WSGI",
     application_setting="WSGI_APPLICATION",
-    worker_class="kit.serving.succession.ThreadedWorker",
+    worker_class="kit.serving.wsgi_worker.Worker",
     workers_per_cpu=2,
     threads=4,
     static_middleware=("whitenoise.middleware.WhiteNoiseMiddleware",),
@@ -104,13 +104,13 @@ class Mode:
     live: Server
 
     def with_threads(self, threads: int | None) -> "Mode":
-        """The same mode with another number of threads in each worker, if there is one."""
+        """The same mode with this number of threads per worker, if given."""
         if threads is None:
             return self
         return Mode(replace(self.pages, threads=threads), replace(self.live, threads=threads))
 
     def servers(self) -> set[Server]:
-        """The kinds of process that serve this mode."""
+        """The kinds of processes that serve this mode."""
         return {self.pages, self.live}
 
 
@@ -119,5 +119,5 @@ MODES = {
     "asgi": Mode(pages=ASGI, live=ASGI),
     "hybrid": Mode(pages=WSGI, live=ASGI),
 }
-# What SERVER_ROLE says: which of the two this process is.
+# The values of SERVER_ROLE: which of the two this process is.
 ROLES = ("pages", "live")

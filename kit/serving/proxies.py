@@ -1,16 +1,19 @@
-"""Whose word the servers take, and under WSGI what Uvicorn does by itself under ASGI: behind a proxy that is believed,
-REMOTE_ADDR and the scheme are the visitor's."""
+"""The trusted proxies, and for WSGI what Uvicorn does under ASGI: behind a trusted proxy, REMOTE_ADDR and the scheme
+are the visitor's."""
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 
 class Proxies:
-    """Those that are believed. `trusted` is "*" or networks with commas between them, as Gunicorn's
-    forwarded_allow_ips; without any, nobody is."""
+    """The proxies in `trusted`: "*" or networks with commas between them, as in Gunicorn's forwarded_allow_ips. None
+    trusts no proxy."""
 
     def __init__(self, trusted: str | None):
         self.all_trusted = trusted == "*"
         self.networks = [] if self.all_trusted or not trusted else [ip_network(each) for each in trusted.split(",")]
+        # Requests come from the same few proxies. The cache is bounded, because visitors choose X-Forwarded-For.
+        self.trusts = lru_cache(100)(self.trusts)
 
     def trusts(self, address: str) -> bool:
         if self.all_trusted:
@@ -25,8 +28,8 @@ PROTO = b"x-forwarded-proto"
 
 
 def first_scheme(application):
-    """An ASGI application around Uvicorn's own, which reads X-Forwarded-Proto only where it is one word. Of more, in
-    one line or several, the first counts, as for Django."""
+    """Wraps Uvicorn's proxy handling, which reads X-Forwarded-Proto only if it is a single word: keep the first of
+    several values, on one line or more, as Django does."""
 
     async def with_first_scheme(scope, receive, send):
         claimed = [value for name, value in scope.get("headers", ()) if name == PROTO]
@@ -39,7 +42,7 @@ def first_scheme(application):
 
 
 class ClientAddress:
-    """A WSGI application around another, for the proxies that `trusted` names."""
+    """WSGI middleware that sets the visitor's address and scheme behind the proxies in `trusted`."""
 
     def __init__(self, application, trusted: str):
         self.application = application
@@ -55,7 +58,7 @@ class ClientAddress:
         return self.application(environ, start_response)
 
     def client(self, claimed: list[str]) -> str:
-        """Each proxy adds at the end whom it has seen: the last who is no trusted proxy, or else the first."""
+        """Each proxy appends its client's address: the visitor is the last that is no trusted proxy, else the first."""
         for address in reversed(claimed):
             if not self.proxies.trusts(address):
                 return address
@@ -63,7 +66,7 @@ class ClientAddress:
 
 
 def without_port(address: str) -> str:
-    """203.0.113.7:1234 and [2001:db8::1]:1234 are what some load balancers write."""
+    """Some load balancers write 203.0.113.7:1234 and [2001:db8::1]:1234."""
     if address.startswith("["):
         return address[1:].partition("]")[0]
     host, _, port = address.partition(":")

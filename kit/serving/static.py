@@ -1,21 +1,30 @@
-"""Static and visitors' files under ASGI, outside Django's middleware, by WhiteNoise's rules for headers."""
+"""Serves static and visitors' files under ASGI, outside Django's middleware, with WhiteNoise's headers."""
 
 import asyncio
+from functools import cache
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 from django.conf import settings
 from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from .media import Media
 
 CHUNK = 256 * 1024
 
 
-class StaticFiles:
-    """ASGI application that answers what lies below STATIC_URL and hands everything else to `application`.
+class Storage(CompressedManifestStaticFilesStorage):
+    """Caches each URL: the manifest, read at start, never changes."""
 
-    Files are opened and read on a thread, a chunk at a time, so that a large file costs neither the event loop its
-    time nor the process its memory.
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.url = cache(self.url)
+
+
+class StaticFiles:
+    """ASGI application that serves STATIC_URL and passes everything else to `application`.
+
+    Files are read on a thread in chunks, so that a large file blocks no event loop and fills no memory.
     """
 
     def __init__(self, application: ASGI3Application):
@@ -39,7 +48,7 @@ class StaticFiles:
         if response.file is not None:
             left = asyncio.create_task(_left(receive))
             try:
-                # A browser that looks into a film asks for it and leaves, again and again.
+                # Browsers that seek in a film request it and disconnect, again and again.
                 while not left.done() and (chunk := await asyncio.to_thread(response.file.read, CHUNK)):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             finally:

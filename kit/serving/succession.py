@@ -1,6 +1,6 @@
-"""Workers that are replaced after so many requests, each by one that accepts before its predecessor stops.
+"""Replaces workers after a number of requests. The new worker accepts requests before the old one stops.
 
-Gunicorn and Uvicorn stop such a worker first. Where it is the only one, everybody waits for its last request to end.
+Gunicorn and Uvicorn stop the old one first: if it is the only worker, all visitors wait for its last request to end.
 """
 
 import mmap
@@ -11,7 +11,7 @@ import time
 
 from gunicorn.workers.gthread import ThreadWorker
 
-# A worker that has served enough asks Gunicorn for one more, and serves on until that one does.
+# A worker that has served enough asks Gunicorn for another, and keeps serving until that one accepts.
 SERVING, ASKING, SUCCEEDED = range(3)
 
 RETRY_SECONDS = 5
@@ -20,7 +20,7 @@ _workers = set()
 
 
 def count(server, gone=None):
-    """Tell Gunicorn how many workers there are to be: until they are gone, those that leave do not count."""
+    """Tell Gunicorn the number of workers to keep; workers about to leave do not count."""
     if gone in _workers:
         _workers.remove(gone)
         gone.state[0] = SERVING
@@ -29,14 +29,14 @@ def count(server, gone=None):
 
 
 class Successive:
-    """For a class of Gunicorn's workers, which calls `tick` all the time while it accepts."""
+    """A mixin for Gunicorn's worker classes, which call `tick` continuously while they accept."""
 
     accepts = False
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.enough, self.max_requests = self.max_requests, sys.maxsize
-        # Made before the fork: Gunicorn, this worker and those that follow it share it.
+        # Created before the fork, to share it between Gunicorn, this worker and its successors.
         self.state = mmap.mmap(-1, 1)
         _workers.add(self)
 
@@ -46,13 +46,13 @@ class Successive:
         except (Exception, SystemExit):
             if self.accepts or not _asking():
                 raise
-            # As what can't boot it would end the server, and with it the predecessor.
-            self.log.exception("This worker can't start. Its predecessor serves on until another one can.")
+            # A worker that fails to boot would end the server, and with it the predecessor.
+            self.log.exception("This worker can't start. Its predecessor keeps serving until another one can.")
             time.sleep(RETRY_SECONDS)
             sys.exit(1)
 
     def tick(self, requests) -> bool:
-        """Is it time to leave?"""
+        """Should the worker leave now?"""
         if figures := sys.modules.get("kit.figures"):
             figures.sample()
         if not self.accepts:
@@ -60,9 +60,9 @@ class Successive:
             for worker in _asking():
                 worker.state[0] = SUCCEEDED
         elif self.state[0] == SERVING and requests >= self.enough and os.getppid() == self.ppid:
-            self.log.info("This worker has served %s requests: another one takes its place.", requests)
+            self.log.info("This worker has served %s requests, and is replaced.", requests)
             self.state[0] = ASKING
-            # Makes Gunicorn count.
+            # Makes Gunicorn adjust the number of workers.
             os.kill(self.ppid, signal.SIGTTIN)
         return self.state[0] == SUCCEEDED
 

@@ -9,18 +9,25 @@ Connections belong to threads, so there are never more of them than threads, and
 what they mean under WSGI.
 """
 
+import asyncio
+import select
 import threading
+import time
 from collections import deque
-from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager, suppress
 from contextvars import Context
-from functools import partial
+from functools import lru_cache, partial
+from inspect import iscoroutinefunction
 from queue import SimpleQueue
-from weakref import WeakSet
+from types import MethodType
+from weakref import WeakSet, ref
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.db import close_old_connections, connections, reset_queries
 from django.db.backends.signals import connection_created
+from django.db.models import base, query
+from django.db.models.fields import related_descriptors
 
 
 class Threads:
@@ -72,7 +79,7 @@ class RequestExecutor(Executor):
 
     def __init__(self, threads: Threads):
         self.threads = threads
-        self.calls: deque[tuple[Future, partial]] = deque()
+        self.calls: deque[tuple[Future | asyncio.Future, partial]] = deque()
         # True while a thread has calls of this request, or is waited for.
         self.busy = False
         # The thread that this request keeps between two calls, and the one that it had last.
@@ -80,8 +87,10 @@ class RequestExecutor(Executor):
         self.last: _Thread | None = None
         self.pins = 0
 
-    def submit(self, function, /, *args, **kwargs) -> Future:
-        future = Future()
+    def submit(self, function, /, *args, **kwargs) -> Future | asyncio.Future:
+        """On an event loop, returns a future of that loop: asyncio would wrap any other in one."""
+        loop = asyncio._get_running_loop()
+        future = loop.create_future() if loop else Future()
         with self.threads.lock:
             self.calls.append((future, partial(function, *args, **kwargs)))
             if not self.busy:
@@ -102,13 +111,13 @@ class RequestExecutor(Executor):
                 self.submit(_nothing)
 
     def finish(self) -> None:
-        """The request is over: close what it has left open, and what is not to outlast a request."""
+        """Close what the finished request has left open, and connections that must not outlast a request."""
         if self.busy or self.thread is not None or (self.last is not None and not _connections_are_kept()):
             self.submit(_end_request)
 
 
 class RequestContext(ThreadSensitiveContext):
-    """What is run by sync_to_async in here is run by the executor of this request."""
+    """sync_to_async in this context uses the executor of this request."""
 
     def __init__(self, threads: Threads):
         super().__init__(executor=RequestExecutor(threads))
@@ -127,11 +136,32 @@ class CallExecutor(Executor):
     def __init__(self, threads: Threads):
         self.threads = threads
 
-    def submit(self, function, /, *args, **kwargs) -> Future:
+    def submit(self, function, /, *args, **kwargs) -> Future | asyncio.Future:
         executor = RequestExecutor(self.threads)
         future = executor.submit(function, *args, **kwargs)
         future.add_done_callback(lambda _: executor.finish())
         return future
+
+
+class Call(SyncToAsync):
+    """sync_to_async for Django's models. They call the result at once, so it does not have to look like the method,
+    which takes asgiref a seventh of each call."""
+
+    def __init__(self, method, **options):
+        if options or type(method) is not MethodType or _is_async(method.__func__):
+            super().__init__(method, **options)
+        else:
+            self.func, self.context, self._thread_sensitive, self._executor = method, None, True, None
+
+
+_is_async = lru_cache(iscoroutinefunction)
+
+
+def shorten_calls() -> None:
+    """Have the async methods of Django's models use Call."""
+    for module in (query, base, related_descriptors):
+        if module.sync_to_async is sync_to_async:
+            module.sync_to_async = Call
 
 
 def current_executor() -> RequestExecutor | None:
@@ -147,7 +177,7 @@ class _Thread(threading.Thread):
         self.threads = threads
         self.inbox: SimpleQueue[RequestExecutor] = SimpleQueue()
         self.owner: RequestExecutor | None = None
-        # Server-side cursors, while somebody may still read from them.
+        # Server-side cursors that may still be read from.
         self.cursors: WeakSet = WeakSet()
 
     def run(self):
@@ -159,18 +189,26 @@ class _Thread(threading.Thread):
     def serve(self, executor: RequestExecutor) -> RequestExecutor | None:
         """Do one call; the request to serve next, if there is one already."""
         future, function = executor.calls.popleft()
+        loop = future.get_loop() if asyncio.isfuture(future) else None
         done = None
-        if future.set_running_or_notify_cancel():
+        if not future.cancelled() if loop else future.set_running_or_notify_cancel():
             try:
                 self.turn_to(executor)
                 done = partial(future.set_result, function())
             except BaseException as error:
+                if loop and type(error) is CancelledError:
+                    # As between any two futures of these kinds.
+                    error = asyncio.CancelledError(*error.args)
                 done = partial(future.set_exception, error)
         del function
         with self.threads.lock:
             following = self.after(executor)
-        # Last: whoever waited for it may ask for the next thing at once, and finds the threads as they are.
-        if done is not None:
+        # Last, because the waiting code may submit its next call at once, and relies on the state of the threads.
+        if done is not None and loop:
+            # Raised if the loop is closed: then nothing waits for the result.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_unless_cancelled, future, done)
+        elif done is not None:
             done()
         return following
 
@@ -200,12 +238,17 @@ class _Thread(threading.Thread):
         return None
 
     def holds_something(self) -> bool:
-        if any(not getattr(cursor, "closed", False) for cursor in self.cursors):
+        if self.cursors and any(not getattr(cursor, "closed", False) for cursor in self.cursors):
             return True
         return any(
             connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
             for connection in connections.all(initialized_only=True)
         )
+
+
+def _unless_cancelled(future, done):
+    if not future.cancelled():
+        done()
 
 
 def _nothing():
@@ -244,3 +287,43 @@ def _watch_cursors(connection, **kwargs):
 
 
 connection_created.connect(_watch_cursors)
+
+
+# --- Under WSGI as well ---
+
+# Seconds. What goes away without a word, such as a machine, is found as before from then on.
+RECENTLY = 1
+
+
+def _watch_health(connection, **kwargs):
+    """A kept connection to PostgreSQL is asked `SELECT 1` at the first query of each request (CONN_HEALTH_CHECKS). Not
+    here, if it was in use a moment ago and nothing has come on it since: a server that ends sends at least that."""
+    if connection.vendor != "postgresql":
+        return
+    ask, raw, used_at = type(connection).is_usable, connection.connection, time.monotonic()
+    # Or it would outlive its thread, until the garbage is collected.
+    weak = ref(connection)
+
+    def is_usable():
+        nonlocal used_at
+        connection, now = weak(), time.monotonic()
+        known = connection.connection is raw and not connection.errors_occurred and now - used_at < RECENTLY
+        if not (known and _is_quiet(raw)) and not ask(connection):
+            return False
+        used_at = now
+        return True
+
+    # Each request that asks goes on to use it.
+    connection.is_usable = is_usable
+
+
+def _is_quiet(raw):
+    if raw.closed:
+        return False
+    poll = select.poll()
+    poll.register(raw, select.POLLIN)
+    return not poll.poll(0)
+
+
+if hasattr(select, "poll"):
+    connection_created.connect(_watch_health)

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections import deque
+from functools import lru_cache
 from http import HTTPStatus
 
 from django.conf import settings
@@ -15,7 +16,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 from websockets.exceptions import ProtocolError
-from websockets.frames import CloseCode, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from kit import request_ids
@@ -61,8 +63,8 @@ class StoppingServer(Server):
 
 
 class Http(HttpToolsProtocol):
-    """Uvicorn's own, that lets go of clients that take nothing more of their answer. It would wait for ever, and a
-    stream of events never ends by itself. And that has limits for what comes before the body; Uvicorn has none."""
+    """Uvicorn's protocol, which would wait forever for clients that stop reading their response, with limits for that
+    and for what precedes the body. Event streams have no end of their own."""
 
     cutting_off = None
     refused = HTTPStatus.BAD_REQUEST
@@ -183,6 +185,12 @@ class Frames(ServerProtocol):
         super().recv_frame(frame)
 
 
+@lru_cache(maxsize=1)
+def frame_of(text: str) -> bytes:
+    """As a server sends it. The same text usually goes to many connections in a row."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
 class WebSocket(WebSocketsSansIOProtocol):
     """Uvicorn's own, that closes the connection of a client that sends too much, and lets go of clients that do not
     read. What closes a connection waits there until everything before it was taken, and who takes nothing could hold a
@@ -191,7 +199,7 @@ class WebSocket(WebSocketsSansIOProtocol):
     And that spares pings: with their answers they cost more than all else that an idle page does. A connection that was
     sent something since the last one is not silent, and needs them only to tell whether its client is still there."""
 
-    # In a row: who is gone is noticed within two minutes.
+    # In a row: a client that is gone is noticed within two minutes.
     PINGS_SPARED = 5
 
     cutting_off = None
@@ -211,6 +219,22 @@ class WebSocket(WebSocketsSansIOProtocol):
         else:
             # The handshake is not answered yet: there is nothing to close.
             self.transport.abort()
+
+    async def run_asgi(self):
+        extensions = self.scope["extensions"]
+        extensions[request_ids.AT_ONCE] = {"send": self.send, "text": self.send_at_once}
+        await super().run_asgi()
+        # Otherwise the two keep each other in memory.
+        del extensions[request_ids.AT_ONCE]
+
+    def send_at_once(self, text):
+        """Send `text` if the connection is open and everything before it has left. Returns whether it did."""
+        transport = self.transport
+        if self.conn.state is not State.OPEN or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        self.was_sent_something = True
+        transport.write(frame_of(text))
+        return True
 
     async def send(self, message):
         if message["type"] == "websocket.close":
@@ -251,8 +275,8 @@ class WebSocket(WebSocketsSansIOProtocol):
 
 
 class Worker(Successive, UvicornWorker):
-    """UvicornWorker that stops within Gunicorn's own limit. By itself it ignores Gunicorn's graceful_timeout, so
-    one slow request would hold the old worker until Gunicorn kills it."""
+    """UvicornWorker that stops within Gunicorn's limit. Uvicorn's ignores Gunicorn's graceful_timeout, so one slow
+    request would hold the old worker until Gunicorn kills it."""
 
     CONFIG_KWARGS = {
         **UvicornWorker.CONFIG_KWARGS,
@@ -268,12 +292,12 @@ class Worker(Successive, UvicornWorker):
         # Each socket would keep a zlib window of some 300 KB for messages of a few hundred bytes.
         "ws_per_message_deflate": False,
         "ws_ping_interval": timeouts.LIVE_HEARTBEAT,
-        # Whoever does not answer one by the next is gone.
+        # A client that does not answer one by the next is gone.
         "ws_ping_timeout": timeouts.LIVE_HEARTBEAT,
     }
 
     async def _serve(self):
-        # As in UvicornWorker, but for what is around the application and the class of the server.
+        # As in UvicornWorker, except for the wrapped application and the server's class.
         server = StoppingServer(self)
         gc.set_threshold(GARBAGE_LOOKED_FOR_AFTER, *gc.get_threshold()[1:])
         try:

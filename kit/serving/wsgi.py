@@ -9,15 +9,15 @@ from .proxies import ClientAddress
 
 
 def get_wsgi_application():
-    """Django's own and visitors' files, behind the proxies in front of it."""
+    """Django with visitors' files, behind the proxies in front of it."""
     return behind_proxies(Media(bodies.wsgi(wsgi.get_wsgi_application())))
 
 
 def behind_proxies(application):
-    """`application` with the visitor's address as a trusted proxy tells it, an id for each request, and headers alone
-    for HEAD."""
+    """Wrap `application`: the visitor's address from a trusted proxy, an id for each request, and headers alone for
+    HEAD."""
     application = head.wsgi(application)
     if settings.FORWARDED_ALLOW_IPS:
         application = ClientAddress(application, settings.FORWARDED_ALLOW_IPS)
-    # Around the other, which puts the visitor's address in the place of the proxy's.
+    # Outside ClientAddress, which replaces the proxy's address with the visitor's.
     return request_ids.wsgi(application, settings.FORWARDED_ALLOW_IPS)

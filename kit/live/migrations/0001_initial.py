@@ -1,10 +1,10 @@
 """The table of changes, and the trigger that gives each change its position.
 
-Positions must come in the order of commits. A number drawn when the row is written would not do: of two open
-transactions the later number can commit first, a page reads up to it, and never learns of the other.
+Positions must follow the order of commits. Numbers assigned when a row is written do not: of two open transactions the
+later number can commit first, and a page that reads up to it never learns of the other change.
 
-PostgreSQL draws the number at the end of the transaction, in a deferred trigger, under a lock that is held from there
-until the commit is visible. SQLite has one writer at a time from its first statement to its commit, so any time will do.
+PostgreSQL assigns the number at the end of the transaction, in a deferred trigger, under a lock that is held until the
+commit is visible. SQLite has one writer at a time from its first statement to its commit, so any moment will do.
 """
 
 from django.db import migrations, models

@@ -1,9 +1,9 @@
 """Commits in different topics no longer wait for each other, and old changes can be removed.
 
-PostgreSQL draws positions under a lock for each topic now. A transaction takes those of all its topics at once and in one
-order, or two that publish in the same topics could wait for each other for ever: the first trigger notes them as they are
-written, for as long as the transaction lasts. There are 1,024 locks, because one for each of any number of topics would
-not fit into the server's table of locks. The numbers still come from one sequence, so that they pass the horizon.
+PostgreSQL now assigns positions under a lock per topic. A transaction takes the locks of all its topics at once and in
+a fixed order, or two transactions with the same topics could deadlock: the first trigger collects the topics until the
+transaction ends. There are 1,024 locks, because one for each of any number of topics would not fit into the server's
+lock table. The numbers still come from one sequence, so that they pass the horizon.
 """
 
 from django.db import migrations, models
@@ -63,7 +63,7 @@ END;
 
 def before(apps, schema_editor):
     if schema_editor.connection.vendor == "sqlite":
-        # A table that is altered is made anew, and its triggers are not.
+        # SQLite recreates an altered table without its triggers.
         schema_editor.execute("DROP TRIGGER live_change_insert_position")
         schema_editor.execute("DROP TRIGGER live_change_update_position")
 
@@ -87,8 +87,8 @@ class Migration(migrations.Migration):
     dependencies = [("live", "0001_initial")]
 
     operations = [
-        # The version before it lives with it: a longer column only changes its description, the new one is filled by the
-        # database, and writers wait while the index is made of a table that is small.
+        # The previous version works with it: a longer column changes only its description, the database fills the new
+        # one, and the table is so small that writers wait only briefly for the index.
         IgnoreMigration(),
         migrations.RunPython(before, migrations.RunPython.noop),
         migrations.AlterField("change", "topic", models.CharField(max_length=200)),

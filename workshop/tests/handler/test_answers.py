@@ -22,7 +22,8 @@ SIMPLE = [
     "sync", "async", "slashed/", "slashed", "cookies", "stream-sync", "stream-async", "file", "redirect", "nowhere",
     "raise-404", "raise-404-async", "raise-403", "raise-403-async", "raise-400", "raise-400-async", "raise-500",
     "raise-500-async", "token", "session", "session-async", "message-add", "message-read", "language",
-    "language-async", "user", "user-async", "template-async", "nonce", "no-policy", "form", "queries", "trail",
+    "language-async", "user", "user-async", "template", "template-async",
+    "template-replaced", "template-fails", "nonce", "no-policy", "form", "queries", "trail",
     "trail-async", "nothing",
 ]  # fmt: skip
 
@@ -48,7 +49,17 @@ async def test_other_peoples_middleware_in_the_list_changes_nothing(threads, set
 
 async def test_all_of_them_together_change_nothing(threads, settings):
     settings.MIDDLEWARE = after("SessionMiddleware", "sync_only", "TwoHalves", "async_only", "both", "Everything")
-    for path in ("sync", "async", "trail", "trail-async", "thread-local", "raise-404", "stream-async"):
+    for path in (
+        "sync",
+        "async",
+        "template",
+        "template-fails",
+        "trail",
+        "trail-async",
+        "thread-local",
+        "raise-404",
+        "stream-async",
+    ):
         await both(threads, {"path": f"/{path}"})
 
 

@@ -1,6 +1,8 @@
 """Sync work is done on a bounded set of threads, which is never seen in an answer."""
 
 import asyncio
+import concurrent.futures
+import contextvars
 import threading
 
 import pytest
@@ -14,6 +16,7 @@ from django.http import HttpResponse
 
 from apps.accounts.models import User
 from kit.serving.handler import Handler
+from kit.serving.threads import Call, RequestContext, RequestExecutor, Threads
 from wisheasy.settings import MIDDLEWARE
 
 from .client import BOUND, BUILT_IN, Client, after, body, header, settled, status
@@ -160,3 +163,94 @@ async def test_connections_are_kept_between_requests(threads, monkeypatch):
     for _ in range(10):
         await client.ask("/anything")
     assert len(keys) == 1
+
+
+async def test_the_template_of_a_sync_view_is_rendered_on_the_way_that_the_view_took(threads, monkeypatch):
+    submitted, submit = [], RequestExecutor.submit
+    monkeypatch.setattr(RequestExecutor, "submit", lambda self, *call: submitted.append(call) or submit(self, *call))
+    ways = []
+    for path in ("/sync", "/template"):
+        assert status(settled(await Client(Handler(threads)).ask(path))) == 200
+        ways.append(len(submitted))
+        submitted.clear()
+    assert ways[0] == ways[1]
+
+
+VARIABLE = contextvars.ContextVar("variable", default="")
+
+
+class Calls:
+    def here(self):
+        """What it finds of its caller's, and leaves for it; on which thread."""
+        found = VARIABLE.get()
+        VARIABLE.set("of the thread")
+        return found, threading.current_thread().name
+
+    def fails(self):
+        raise concurrent.futures.CancelledError
+
+    async def waits(self):
+        pass
+
+
+@pytest.mark.parametrize("way", [Call, sync_to_async])
+async def test_a_call_takes_context_variables_to_the_thread_and_back(way, threads):
+    async with RequestContext(threads):
+        VARIABLE.set("of the task")
+        assert await way(Calls().here)() == ("of the task", "sync-1")
+        assert VARIABLE.get() == "of the thread"
+
+
+def test_a_call_has_all_that_asgiref_asks_of_one():
+    made = vars(sync_to_async(Calls().here))
+    assert vars(Call(Calls().here)).keys() == {name for name in made if not name.startswith(("__", "_is_coroutine"))}
+    with pytest.raises(TypeError):
+        Call(Calls().waits)
+
+
+async def test_the_models_take_the_short_way(threads, monkeypatch):
+    monkeypatch.setattr(Call, "__call__", lambda self, **_: asyncio.sleep(0, self.func.__name__))
+    Handler(threads)
+    assert await User.objects.acount() == "count"
+    assert await User().adelete() == "delete"
+
+
+async def test_a_call_that_its_thread_was_cancelled_in_cancels_its_task(threads):
+    async with RequestContext(threads):
+        with pytest.raises(asyncio.CancelledError):
+            await sync_to_async(Calls().fails)()
+
+
+async def test_a_cancelled_call_is_not_begun_and_one_that_is_under_way_keeps_nobody():
+    threads, may_end, began = Threads(1), threading.Event(), []
+
+    def work(name):
+        began.append(name)
+        may_end.wait(5)
+        return name
+
+    async def request(name):
+        async with RequestContext(threads):
+            return await sync_to_async(work)(name)
+
+    first, second, third = (asyncio.create_task(request(name)) for name in ("first", "second", "third"))
+    while not began:  # noqa: ASYNC110  (a thread tells it)
+        await asyncio.sleep(0.01)
+    first.cancel()
+    second.cancel()
+    await asyncio.wait([first, second], timeout=1)
+    assert (first.cancelled(), second.cancelled(), third.done()) == (True, True, False)
+    may_end.set()
+    assert await third == "third"
+    assert began == ["first", "third"]
+
+
+def test_a_thread_outlives_the_loop_that_it_answers():
+    threads, may_end = Threads(1), threading.Event()
+
+    async def leaves():
+        RequestExecutor(threads).submit(may_end.wait, 5)
+
+    asyncio.run(leaves())
+    may_end.set()
+    assert RequestExecutor(threads).submit(threading.current_thread).result(5).name == "sync-1"

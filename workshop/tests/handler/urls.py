@@ -136,9 +136,27 @@ async def user_async(request):
     return HttpResponse(f"{found.is_authenticated} {found}")
 
 
-async def template_async(request):
+def template(request):
     template = engines["django"].from_string("{{ number }} {{ request.path }} {{ user.is_authenticated }}")
     return TemplateResponse(request, template, {"number": 42})
+
+
+async def template_async(request):
+    return template(request)
+
+
+def template_replaced(request):
+    """What a callback after the rendering returns takes the answer's place."""
+    response = template(request)
+    response.add_post_render_callback(lambda rendered: HttpResponse(rendered.content + b" replaced"))
+    return response
+
+
+def template_fails(request):
+    def fails():
+        raise ValueError("of the template")
+
+    return TemplateResponse(request, engines["django"].from_string("{{ fails }}"), {"fails": fails})
 
 
 async def nonce(request):
@@ -247,7 +265,10 @@ urlpatterns = [
     url("language-async", language_async),
     url("user", user),
     url("user-async", user_async),
+    url("template", template),
     url("template-async", template_async),
+    url("template-replaced", template_replaced),
+    url("template-fails", template_fails),
     url("nonce", nonce),
     url("no-policy", no_policy),
     url("form", form),

@@ -1,5 +1,6 @@
-// Keeps a list live: the element with data-live-topic, its children (id, data-id) newest first. Without this script the
-// page works as it came, and a reload shows what is new.
+// Keeps a list live: the element with data-live-topic, its children (id, data-id) newest first. Without this script,
+// reload the page to see changes. The element gets an event "announced" for each message that the server announces,
+// with the message as its `detail`.
 
 import { connect } from "live";
 
@@ -62,4 +63,5 @@ connect({
     status.dataset.status = name;
     status.textContent = status.dataset[name];
   },
+  onAnnounced: (message) => list.dispatchEvent(new CustomEvent("announced", { detail: message })),
 });

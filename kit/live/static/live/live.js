@@ -1,26 +1,26 @@
-// Keeps a page live: WebSocket where there is one, else the event stream, else polling, with one message format:
-// {"cursor": "12", "changes": [{"id": "3", "html": "<li …>" or null}]}. The cursor is all there is to remember:
-// whoever comes back with it gets what was missed. What a message has `announced` besides is kept by nobody.
+// Keeps a page live: over a WebSocket if possible, else an event stream, else polling, with one message format:
+// {"cursor": "12", "changes": [{"id": "3", "html": "<li …>" or null}]}. A page that reconnects with its last cursor
+// gets the changes that it missed, but no messages `announced` meanwhile.
 
 const FIRST_RETRY = 500;
 const LAST_RETRY = 15000;
-// A WebSocket or a stream that says nothing for longer than two of the server's heartbeats is dead.
+// A connection that is silent for longer than two of the server's heartbeats is dead.
 const SILENCE = 45000;
-// Polling where the server can't hold the answer until there is one.
+// Between polls, where the server can't hold the request until there is a change.
 const POLL = 3000;
 const POLL_HIDDEN = 30000;
 const LONG_POLL_SECONDS = 25;
-// A page that polls only because something better failed tries that again after this many milliseconds.
+// A page that polls only because a better transport failed retries that after this many milliseconds.
 const TRY_BETTER = 60000;
 const FORBIDDEN = 4403;
 const RELOAD = 4410;
 
 class Reload extends Error {}
 
-// The visitor may not, or no longer, follow the topic.
+// The visitor may not follow the topic, or no longer.
 class Forbidden extends Error {}
 
-// Too many requests from this address: the server says how many seconds to wait at least.
+// Too many requests from this address. The server sets the minimum wait in seconds.
 class Refused extends Error {
   constructor(response) {
     super("429");
@@ -28,7 +28,7 @@ class Refused extends Error {
   }
 }
 
-// Each transport is a function (live, onOpen) whose promise ends, or fails, when the connection does.
+// Each transport is a function (live, onOpen) whose promise settles when the connection ends.
 const TRANSPORTS = {
   websocket(live, onOpen) {
     return new Promise((resolve, reject) => {
@@ -45,7 +45,7 @@ const TRANSPORTS = {
       socket.onclose = (event) => {
         silence.end();
         if (event.code === RELOAD) reject(new Reload());
-        // A browser does not tell a refused handshake from a failed one: polling, the last to be tried, is told.
+        // A refused handshake looks like a failed one here: only polling, the last transport, learns of a 403.
         else if (event.code === FORBIDDEN) reject(new Forbidden());
         else resolve();
       };
@@ -67,7 +67,7 @@ const TRANSPORTS = {
         onOpen();
         live.receive(JSON.parse(event.data));
       };
-      // The browser's own retry knows no back-off and no other transport: come back through ours.
+      // The browser's own retry has no back-off and no other transport, so this one handles it.
       source.onerror = () => end(resolve);
       source.addEventListener("reload", () => end(() => reject(new Reload())));
       source.addEventListener("forbidden", () => end(() => reject(new Forbidden())));
@@ -81,7 +81,7 @@ const TRANSPORTS = {
       live.cut = () => abort.abort();
       const holds = live.transports.includes("events");
       const address = live.address("changes");
-      // Not the first: the page is to learn soon that this way is open.
+      // Not for the first request: the page should learn soon that the transport works.
       if (holds && asked) address.searchParams.set("wait", LONG_POLL_SECONDS);
       const response = await fetch(address, { signal: abort.signal });
       if (response.status === 403) throw new Forbidden();
@@ -93,7 +93,7 @@ const TRANSPORTS = {
       live.receive(await response.json());
       if (live.transports[0] !== "polling" && Date.now() > until) return;
       if (!holds) {
-        // Not all pages at the same moment.
+        // Spread the pages' requests.
         await live.pause((document.hidden ? POLL_HIDDEN : POLL) * (0.75 + Math.random() / 2));
       }
     }
@@ -119,11 +119,11 @@ class Silence {
 class Live {
   constructor({ topic, cursor, transports, onChanges, onStatus, onAnnounced }) {
     Object.assign(this, { topic, cursor, transports, onChanges, onStatus, onAnnounced });
-    // A page that was out of sight or offline asks at once when it is back.
+    // A page that was hidden or offline asks as soon as it is back.
     const hurry = () => !document.hidden && this.wake?.();
     document.addEventListener("visibilitychange", hurry);
     window.addEventListener("online", hurry);
-    // Kept open, a connection keeps the page out of the browser's back/forward cache.
+    // An open connection keeps the page out of the browser's back/forward cache.
     this.runs = 0;
     window.addEventListener("pagehide", () => {
       this.runs += 1;
@@ -184,7 +184,7 @@ class Live {
         continue;
       }
       this.onStatus("connecting");
-      // One that never opened may never do: the next kind has its turn, and after the last the first again, later.
+      // If the transport never opened, try the next one; after the last, start again later.
       choice = opened ? 0 : (choice + 1) % this.transports.length;
       if (!opened && choice === 0) failures += 1;
       const retry = Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures);
@@ -194,10 +194,10 @@ class Live {
 }
 
 /**
- * Start to follow `topic` from `cursor`. `transports`: an array of "websocket", "events", "polling", best first.
- * `onChanges([{id, html}])` is called with every batch of changes, `onStatus(name)` with the transport in use,
- * "connecting", or at last "forbidden", after which nothing more comes. `onAnnounced(message)`, if there is one, is
- * called with whatever the server announces.
+ * Follow `topic` from `cursor`. `transports`: an array of "websocket", "events", "polling", best first.
+ * `onChanges([{id, html}])` is called with each batch of changes. `onStatus(name)` gets the transport in use,
+ * "connecting", or "forbidden", after which nothing more follows. The optional `onAnnounced(message)` gets each message
+ * that the server announces.
  */
 export function connect(options) {
   new Live(options).run();
