@@ -1,4 +1,4 @@
-"""Makes an application of kit/app_template by Django's own startapp, and names it in the settings and the URLs."""
+"""Creates an application from kit/app_template with Django's startapp, and adds it to the settings and the URLs."""
 
 import importlib.util
 import keyword
@@ -33,7 +33,7 @@ def add(name: str, public: str = "") -> str:
     ):
         file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         if start not in file.read_text():
-            raise CommandError(f"{file.name} has no line {start.strip()}, after which {line.strip()} would go.")
+            raise CommandError(f"{file.name} has no line {start.strip()}, which {line.strip()} has to follow.")
         registered[file] = file.read_text().replace(start, start + line, 1)
 
     folder = ROOT / "apps" / name
@@ -50,7 +50,7 @@ def add(name: str, public: str = "") -> str:
     subprocess.run([sys.executable, MANAGE, "makemigrations", name, "--verbosity", "0"], check=True)
     audience = "everyone sees what members add" if public == "1" else "each member sees and changes only their own"
     return (
-        f"apps/{name} is there. On its page, /{name}/, {audience}: make run-asgi\n"
+        f"Created apps/{name}. On its page, /{name}/, {audience}: make run-asgi\n"
         f"After a change of its model, {model}: .venv/bin/python manage.py makemigrations {name}"
     )
 
@@ -62,7 +62,7 @@ def check(name: str) -> None:
 
     if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > 30 or keyword.iskeyword(name):
         raise CommandError(
-            f"{name!r} can't be the name of an application: it has up to 30 small letters, digits and _, "
+            f"{name!r} can't be the name of an application: use up to 30 lower-case letters, digits and _, "
             "such as make app NAME=orders."
         )
     if (ROOT / "apps" / name).exists() or name in apps.app_configs or importlib.util.find_spec(name):
@@ -74,7 +74,7 @@ def check(name: str) -> None:
 
 
 def converter() -> str:
-    """The path converter of what identifies a user."""
+    """The path converter for the user's primary key."""
     from django.contrib.auth import get_user_model
     from django.db import models
 
@@ -93,7 +93,7 @@ def singular(name: str) -> str:
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = re.search(r'"(\w+\.settings)"', MANAGE.read_text())[1]
     if not KEY.exists():
-        # As `make run-asgi` makes one: manage.py needs it, too.
+        # manage.py needs a key: create it the way `make run-asgi` does.
         KEY.parent.mkdir(exist_ok=True)
         KEY.touch(mode=0o600)
         KEY.write_text(secrets.token_urlsafe(64))

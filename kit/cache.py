@@ -1,4 +1,4 @@
-"""Django's cache in Redis, for which a Redis that is away is an empty cache and no failure."""
+"""Django's cache in Redis, except that it acts as an empty cache while Redis is unavailable."""
 
 import logging
 import re
@@ -11,9 +11,9 @@ from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
-# Seconds for which Redis is not asked again after it failed: a page that asks often would wait for each.
+# Seconds to skip Redis after a failure: otherwise a page with many cache calls waits for each.
 LEFT_ALONE = 5
-# Refusals too: a Redis that was not restarted since an update does not know the user yet.
+# Also refusals: a Redis that has not restarted since an update doesn't know the cache's user yet.
 AWAY = (
     redis.ConnectionError,
     redis.TimeoutError,
@@ -24,7 +24,7 @@ AWAY = (
 
 
 class _Server:
-    """What all threads and requests of this process share: Django makes a client for each request under ASGI."""
+    """State shared by all threads and requests of this process: under ASGI, Django makes a client for each request."""
 
     def __init__(self):
         self.pools = {}
@@ -50,11 +50,11 @@ def _or(ask_redis, missed):
             server.left_alone_until = time.monotonic() + LEFT_ALONE
             if not server.is_away:
                 server.is_away = True
-                logger.warning("The cache is away, and counts as empty meanwhile: %s", error)
+                logger.warning("The cache is unavailable, and acts as empty: %s", error)
             return missed(*arguments)
         if server.is_away:
             server.is_away = False
-            logger.warning("The cache is back.")
+            logger.warning("The cache is available again.")
         return answer
 
     return ask
@@ -72,7 +72,7 @@ class Client(stock.RedisCacheClient):
         options = {
             "socket_connect_timeout": 0.5,
             "socket_timeout": 0.5,
-            # Once and at once: the connection may be from before a restart of Redis.
+            # One immediate retry: the connection may be from before a restart of Redis.
             "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
             **options,
         }
@@ -80,7 +80,7 @@ class Client(stock.RedisCacheClient):
         self.server = _servers.setdefault(tuple(servers), _Server())
         self._pools = self.server.pools
 
-    # As Django's dummy cache answers.
+    # Without Redis, the return values of Django's dummy cache.
     add = _or(stock.RedisCacheClient.add, lambda key, value, timeout: True)
     get = _or(stock.RedisCacheClient.get, lambda key, default: default)
     set = _or(stock.RedisCacheClient.set, lambda key, value, timeout: None)
@@ -100,5 +100,5 @@ class RedisCache(stock.RedisCache):
         self._class = Client
 
     def clear(self):
-        """What begins with KEY_PREFIX. Not all there is: something else may live in that database of Redis."""
+        """Delete keys that begin with KEY_PREFIX only: the Redis database may hold other data."""
         return self._cache.clear(re.sub(r"([\[\]*?\\])", r"\\\1", self.key_prefix) + ":*")

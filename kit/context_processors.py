@@ -2,8 +2,8 @@ from django.conf import settings
 
 
 def serving(request):
-    """How the page is served: `server_mode` (wsgi, asgi, hybrid) and `server_interface` (WSGI, ASGI). And what it may
-    try to stay live, best first, separated by spaces: `live_transports`."""
+    """`server_mode` (wsgi, asgi, hybrid), `server_interface` (WSGI, ASGI) and `live_transports`: the transports a page
+    may try, best first, separated by spaces."""
     return {
         "server_mode": settings.SERVER_MODE,
         "server_interface": settings.SERVER_INTERFACE,

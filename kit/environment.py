@@ -1,4 +1,4 @@
-"""Reads environment variables and secrets for the settings, and reports every fault at once."""
+"""Reads environment variables and secrets for the settings, and reports all errors at once."""
 
 import atexit
 import ipaddress
@@ -12,24 +12,25 @@ from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
+from dj_database_url import ENGINE_SCHEMES
 from environs import Env
 
 REQUIRED = object()
-# Where a secret may lie, in a file named like its variable in lower case: in a container, and in the clone.
+# Where secrets are read from, in a container and in the clone. The file is the variable's name in lower case.
 SECRET_FOLDERS = (Path("/run/secrets/app"), Path(__file__).resolve().parent.parent / "secrets" / "app")
-# Set to 1 where the settings are read and nothing is served, as when the image is built or code is checked: a required
-# variable that is missing is no fault then. gunicorn.conf.py refuses to serve with it.
+# Set to 1 where the settings are loaded but nothing is served, such as when building the image or checking code: a
+# missing required variable is no error then. gunicorn.conf.py refuses to serve with it.
 STAND_INS_ALLOWED = "SETTINGS_STAND_INS"
-# What a required variable that could not be read is until seal(), so that the lines below it do not fail for it.
+# Values of required variables that could not be read, until seal(), so that the settings below do not fail for them.
 STAND_INS = {"str": "", "int": 1, "float": 1.0, "bool": False, "list": [], "dict": {}, "json": {}}
 
 
 class WrongPart(ValueError):
-    """Says what is wrong with a part of a value."""
+    """Explains the error in one part of a value."""
 
 
 class Environment(Env):
-    """environs, with faults as sentences. An empty variable counts as missing: Compose makes one of the other."""
+    """environs with readable errors. An empty variable counts as missing, because Compose sets missing ones to ""."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +49,11 @@ class Environment(Env):
         validate: Callable[[Any], bool] = lambda value: True,
         secret: bool = False,
     ) -> Any:
-        """The value of `name`, read by the `parser` of environs ("str", "int", "bool", "list", …). A value that is
-        wrong, or missing without a default, is a fault that seal() reports.
+        """The value of `name`, parsed by environs ("str", "int", "bool", …). seal() reports a wrong value, and a
+        missing one without a default.
 
         `expected` ends the sentence "NAME='value' is wrong: expected …". `validate` returns False or raises ValueError,
-        or WrongPart, which has something to add. A `secret` may also be a file in secrets/app, and its value is never
-        shown.
+        or WrongPart to add a reason. A `secret` may also be a file in secrets/app, and its value is never shown.
         """
         if secret:
             self._secrets.add(name)
@@ -78,8 +78,15 @@ class Environment(Env):
             pass
         return self._fault(f"{name if secret else f'{name}={text!r}'} is wrong: expected {expected}.", fallback)
 
+    def database(self, name: str) -> dict[str, Any]:
+        """A parser for read(): dj_db_url, with a readable error for an unknown scheme."""
+        value = self._get_value(name, "")
+        if value.partition("://")[0].lower() not in ENGINE_SCHEMES:
+            has_scheme(value, "postgres", "sqlite")
+        return self.dj_db_url(name)
+
     def seal(self) -> None:
-        """Stop with every fault, one a line, and exit code 1. A fault after this stops at once."""
+        """Exit with code 1 and one line per error, if there are any. Later errors exit immediately."""
         self._is_sealed = True
         if self._faults:
             raise SystemExit("\n".join(self._faults))
@@ -91,12 +98,12 @@ class Environment(Env):
         return fallback
 
     def _tell(self) -> None:
-        """The faults again as the last lines, if the settings failed before they came to seal()."""
+        """Print the errors last if the settings failed before seal()."""
         if self._faults and not self._is_sealed:
             sys.stderr.write("\n".join(self._faults) + "\n")
 
     def _get_value(self, env_key: str, default: Any) -> Any:
-        """The variable, else the file that NAME_FILE names, else, of a secret, the file in one of the folders."""
+        """The variable; else the file named by NAME_FILE; else, for a secret, its file in SECRET_FOLDERS."""
         if text := os.environ.get(env_key):
             return text
         files = [Path(path)] if (path := os.environ.get(f"{env_key}_FILE")) else []
@@ -105,11 +112,11 @@ class Environment(Env):
         return (files[0].read_text().strip() if files else "") or default
 
 
-# --- For `validate`: False or ValueError for what is wrong ---
+# --- For `validate`: return False or raise ValueError for a wrong value ---
 
 
 def are_origins(values: list[str]) -> bool:
-    """Is each a scheme, a host and perhaps a port, with nothing before or behind them, and all of one scheme?"""
+    """Is each value a scheme, a host and an optional port, and nothing else? Do all share one scheme?"""
     for value in values:
         try:
             as_origin(value)
@@ -123,8 +130,8 @@ def are_origins(values: list[str]) -> bool:
 
 
 def as_origin(value: str) -> str:
-    """An address as a browser sends it in its Origin header. ValueError for what is none."""
-    # Of an empty SITE_URL Compose makes http://localhost:HTTP_PORT, and that port may have an address in front.
+    """An address as a browser sends it in its Origin header. ValueError for anything else."""
+    # Compose turns an empty SITE_URL into http://localhost:HTTP_PORT, where HTTP_PORT may include an address.
     value = re.sub("^http://localhost:(?=.*:)", "http://", value)
     parts = urlsplit(value)
     usual = {"http": 80, "https": 443}.get(parts.scheme)
@@ -143,13 +150,13 @@ def as_origin(value: str) -> str:
 
 
 def as_host(name: str) -> str:
-    """A host as it is in addresses: in lower case, an IPv6 address in brackets, other scripts as punycode."""
+    """A host as written in URLs: lower case, IPv6 addresses in brackets, other scripts as punycode."""
     if ":" in name:
         return f"[{ipaddress.IPv6Address(name)}]"
     labels = []
     for label in name.lower().split("."):
         labels.append(label if label.isascii() else label.encode("idna").decode())
-        # Browsers read some names otherwise than Python's IDNA of 2003 does: straße is one of its own.
+        # Browsers encode some names differently from Python's IDNA 2003: straße is a name of its own.
         if labels[-1] != label and labels[-1].encode().decode("idna") != normalize("NFC", label):
             raise ValueError
     host = ".".join(labels)
@@ -177,7 +184,7 @@ def is_random(value: str) -> bool:
 
 
 def is_redis(value: str) -> bool:
-    return _has_scheme(value, "redis", "rediss", "unix")
+    return has_scheme(value, "redis", "rediss", "unix")
 
 
 def is_mail_server(value: str) -> bool:
@@ -185,15 +192,15 @@ def is_mail_server(value: str) -> bool:
 
 
 def as_mail_server(value: str) -> dict[str, Any]:
-    """smtp://user:password@host:587 or smtps://… as options of Django's backend. ValueError for what is none."""
+    """smtp://user:password@host:587 or smtps://… as options of Django's backend. ValueError for anything else."""
     parts = urlsplit(value)
-    _has_scheme(value, "smtp", "smtps")
+    has_scheme(value, "smtp", "smtps")
     if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
-        raise WrongPart("what is special in the name or the password is written as in addresses, such as %40 for @")
+        raise WrongPart("percent-encode special characters in the name or the password, such as %40 for @")
     if bool(parts.username) != bool(parts.password):
         raise WrongPart("a user has a password, and a password a user")
     is_tls = parts.scheme == "smtps"
-    # A password never travels in clear: without STARTTLS nothing is sent then.
+    # Never send a password unencrypted: without STARTTLS, sending fails.
     starts_tls = not is_tls and (bool(parts.password) or parts.port == 587)
     return {
         "host": parts.hostname,
@@ -202,7 +209,7 @@ def as_mail_server(value: str) -> dict[str, Any]:
         "password": unquote(parts.password or ""),
         "use_ssl": is_tls,
         "use_tls": starts_tls,
-        # Seconds for each step.
+        # Seconds per step.
         "timeout": 5,
     }
 
@@ -212,9 +219,9 @@ def is_sender(value: str) -> bool:
     return "@" in address.strip("@") and "\n" not in value
 
 
-def _has_scheme(value: str, *schemes: str) -> bool:
+def has_scheme(value: str, *schemes: str) -> bool:
     scheme, separator, _ = value.partition("://")
-    # Nothing else of a secret is shown.
+    # Show no other part of a secret.
     if separator and scheme not in schemes and re.fullmatch("[a-z0-9+.-]{1,20}", scheme, re.IGNORECASE):
         raise WrongPart(f"{scheme!r} is none of the schemes {', '.join(schemes)}")
     if not separator:
@@ -225,8 +232,8 @@ def _has_scheme(value: str, *schemes: str) -> bool:
 def is_dsn(value: str) -> bool:
     parts = urlsplit(value)
     project = parts.path.rpartition("/")[2]
-    return bool(parts.scheme in ("http", "https") and parts.username and parts.hostname and project.isdecimal())
+    return bool(has_scheme(value, "http", "https") and parts.username and parts.hostname and project.isdecimal())
 
 
-# The one that kit.settings and the project's settings read.
+# Shared by kit.settings and the project's settings.
 env = Environment()

@@ -1,8 +1,8 @@
-"""Figures for Prometheus, where METRICS=1. Nothing imports this module elsewhere.
+"""Metrics for Prometheus. Imported only with METRICS=1.
 
-Each worker writes its own into files of a folder in memory, and a process beside the workers, forked from Gunicorn's
-master, adds them up when it is asked. A worker's files are named by its place and not by its process: its successor
-goes on with them, so their number is bounded and a sum never falls.
+Each worker writes its metrics to files in a memory-backed folder. A process beside the workers, forked from Gunicorn's
+master, sums them for each scrape. Files are named by the worker's place, not its process: its successor continues
+them, so the number of files is bounded and sums never fall.
 """
 
 import os
@@ -19,7 +19,7 @@ from django.conf import settings
 SECONDS_BETWEEN_SAMPLES = 1
 _place = "master"
 
-# Before prometheus_client is imported, which looks for it.
+# Set before prometheus_client is imported, which reads it.
 if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     _memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  (the folder, not a file of ours)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="figures-", dir=_memory)
@@ -33,7 +33,7 @@ from prometheus_client.core import GaugeMetricFamily  # noqa: E402
 values.ValueClass = values.MultiProcessValue(lambda: _place)
 
 REQUESTS = Counter("django_http_requests", "Requests that Django answered.", ["method", "status", "route"])
-SECONDS = Histogram("django_http_request_seconds", "From a request to its answer, of a stream to its begin.", ["route"])
+SECONDS = Histogram("django_http_request_seconds", "Time until the response, or until a stream begins.", ["route"])
 UNDER_WAY = Gauge("django_http_requests_under_way", "Requests being answered.", multiprocess_mode="livesum")
 THREADS = Gauge("serving_threads", "Threads that the workers may use.", multiprocess_mode="livesum")
 THREADS_IN_USE = Gauge("serving_threads_in_use", "Threads that are busy.", multiprocess_mode="livesum")
@@ -47,7 +47,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def counted(get_response):
-    """`get_response` of an outermost middleware, counting pages. Its owner is sync or async as it is itself."""
+    """Wrap the `get_response` of an outermost middleware to count pages; sync or async like the original."""
 
     def begin():
         UNDER_WAY.inc()
@@ -57,7 +57,7 @@ def counted(get_response):
         UNDER_WAY.dec()
         if response is None or request.path_info.startswith(settings.STATIC_URL):
             return
-        # The pattern, not the path: there are only so many.
+        # The pattern, not the path, to bound the number of labels.
         match = getattr(request, "resolver_match", None)
         route = f"/{match.route}" if match else ""
         method = request.method if request.method in METHODS else "other"
@@ -89,7 +89,7 @@ _sampled = _cpu = 0.0
 
 
 def sample():
-    """Called all the time by a worker: what no request changes, or too many do."""
+    """Record what changes outside requests, or with too many of them. Workers call it continuously."""
     global _sampled, _cpu  # noqa: PLW0603  (of this process, as the samples are)
     now = time.monotonic()
     if now - _sampled < SECONDS_BETWEEN_SAMPLES:
@@ -117,7 +117,7 @@ def sample():
 
 
 def take_place(server, worker):
-    """Before the fork of a worker."""
+    """Called before a worker is forked."""
     taken = {other.place for other in server.WORKERS.values() if hasattr(other, "place")}
     worker.place = next(place for place in range(len(taken) + 1) if place not in taken)
     multiprocess.mark_process_dead(worker.place)
@@ -125,17 +125,17 @@ def take_place(server, worker):
 
 
 def begin_worker(worker):
-    """After the fork."""
+    """Called in the worker after the fork."""
     global _place, _cpu
     _place, _cpu = worker.place, time.process_time()
     if settings.WORKER_CLASS == "sync":
-        # Gunicorn's own, which has no tick.
+        # Gunicorn's own worker, which has no tick.
         notify = worker.notify
         worker.notify = lambda: (notify(), sample())
 
 
 def end_worker(worker):
-    """When it is gone, however."""
+    """Called when a worker has ended, for whatever reason."""
     multiprocess.mark_process_dead(worker.place)
 
 
@@ -153,8 +153,8 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve(log) -> None:
-    """Fork the process that sees to the one that answers, before Gunicorn has sockets, which both would keep open. They
-    end with the master."""
+    """Fork a process that keeps the metrics server running, before Gunicorn opens sockets, which both would keep open.
+    Both end with the master."""
     master = os.getpid()
     if os.fork():
         return
@@ -171,11 +171,11 @@ def serve(log) -> None:
             if ended and not os.WIFSIGNALED(status):
                 break
             if ended:
-                log.error("The process that answers Prometheus was ended by a signal: another one takes its place.")
+                log.error("The process that answers Prometheus was killed by a signal, and is replaced.")
                 answering = None
             time.sleep(0.5)
     finally:
-        # A master that is gone has nobody else to clear away after it.
+        # Nothing else removes the folder once the master is gone.
         if os.getppid() != master:
             shutil.rmtree(FOLDER, ignore_errors=True)
         os._exit(0)
@@ -186,7 +186,7 @@ def _answer(log):
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry, path=FOLDER)
         registry.register(Asked())
-        address = "0.0.0.0" if settings.SLOT else "127.0.0.1"  # noqa: S104  (of a container, which publishes no port)
+        address = "0.0.0.0" if settings.SLOT else "127.0.0.1"  # noqa: S104  (the container publishes no port)
         parent = os.getppid()
         with _listen(address, log) as server:
             server.parent = parent
@@ -197,33 +197,33 @@ def _answer(log):
 
 
 def _listen(address, log):
-    # Of a server that was stopped right before, the port is free within a second.
+    # The port of a server that just stopped is free within a second.
     for attempt in range(4):
         try:
             return _Server((address, settings.METRICS_PORT), _Quiet)
         except OSError as error:
             if attempt == 3:
-                log.error("METRICS_PORT=%s can't be opened: %s. No figures.", settings.METRICS_PORT, error.strerror)
+                log.error("METRICS_PORT=%s can't be opened: %s. No metrics.", settings.METRICS_PORT, error.strerror)
                 raise
             time.sleep(0.5)
 
 
 class Asked:
-    """What is asked for when Prometheus asks: what is served, and the queue of the jobs."""
+    """Collected per scrape: the servers' mode and version, the database's connections, and the job queue."""
 
     def describe(self) -> Iterable:
         return []
 
     def collect(self):
         labels = {
-            "revision": os.environ.get("REVISION") or "unknown", "mode": settings.SERVER_MODE,
+            "revision": settings.REVISION or "unknown", "mode": settings.SERVER_MODE,
             "role": settings.SERVER_ROLE, "slot": settings.SLOT or "",
         }  # fmt: skip
-        info = GaugeMetricFamily("serving_info", "What is served.", labels=list(labels))
+        info = GaugeMetricFamily("serving_info", "The version and mode that serve.", labels=list(labels))
         info.add_metric(list(labels.values()), 1)
         yield info
         yield GaugeMetricFamily(
-            "serving_database_connections_bound", "The most that all servers open.", settings.DATABASE_CONNECTIONS
+            "serving_database_connections_bound", "The most that all servers may open.", settings.DATABASE_CONNECTIONS
         )
         if settings.SERVER_ROLE == "pages":
             yield from _of_the_database()
@@ -243,7 +243,7 @@ def _of_the_database():
             from django_ox import stats
             from django_ox.models import OxTask
 
-            states = GaugeMetricFamily("jobs", "Jobs by what became of them.", labels=["state"])
+            states = GaugeMetricFamily("jobs", "Jobs by state.", labels=["state"])
             count = OxTask.objects.filter
             states.add_metric(["waiting"], stats.ready_count())
             for state in ("running", "failed"):
@@ -251,9 +251,9 @@ def _of_the_database():
             yield states
             oldest = stats.oldest_ready_age()
             age = oldest.total_seconds() if oldest else 0
-            yield GaugeMetricFamily("jobs_oldest_waiting_seconds", "How long the oldest has waited.", age)
+            yield GaugeMetricFamily("jobs_oldest_waiting_seconds", "How long the oldest job has waited.", age)
     except DatabaseError:
-        # Of a database that is away there are no figures, but of the servers there are.
+        # Without the database, still report the servers' metrics.
         pass
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""Visitors' files: how they are named, kept and served. Nginx says the same in nginx/snippets/media.conf."""
+"""Visitors' files: names, storage and serving. Keep it in step with nginx/snippets/media.conf."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import FileResponse, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.tasks import task
 
-# By the end of the name. What is not here is application/octet-stream, and nothing but pictures opens in a browser.
+# By extension. Other files are application/octet-stream. Only images open in a browser.
 TYPES = {
     ".avif": "image/avif",
     ".gif": "image/gif",
@@ -31,16 +31,16 @@ TYPES = {
 }
 POLICY = "default-src 'none'; sandbox; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 CACHED = "private, max-age=3600"
-# Below MEDIA_ROOT: served by private_file() alone.
+# Below MEDIA_ROOT. Only private_file() serves these files.
 PRIVATE = "private/"
-# Where Nginx takes what private_file() answers.
+# Nginx's internal location for the answers of private_file().
 INTERNAL = "/private-media/"
 CHUNK = 256 * 1024
 DAY = 24 * 3600
 
 
 class RandomNames:
-    """A FileField's file gets a name that nobody can guess, and nothing of the visitor's but a harmless extension."""
+    """Gives uploaded files unguessable names. Only a harmless extension of the visitor's name remains."""
 
     def generate_filename(self, filename):
         folder, name = posixpath.split(str(filename).replace("\\", "/"))
@@ -50,11 +50,11 @@ class RandomNames:
 
 
 class Files(RandomNames, FileSystemStorage):
-    """STORAGES["default"] without MEDIA_STORE."""
+    """STORAGES["default"] unless MEDIA_STORE is set."""
 
 
 class UploadLimit(FileUploadHandler):
-    """Refuses a form with files over LIMIT_UPLOAD before any of it is kept: where there is no Nginx that has."""
+    """Refuses a form over LIMIT_UPLOAD before storing any of it, where no Nginx does."""
 
     def handle_raw_input(self, input_data, META, content_length, boundary, encoding=None):
         if content_length > settings.LIMIT_UPLOAD * 1024 * 1024:
@@ -68,7 +68,7 @@ class UploadLimit(FileUploadHandler):
 
 
 def headers(name: str) -> dict[str, str]:
-    """Those of a visitor's file of this name, with its type."""
+    """The response headers, with the content type, for a visitor's file of this name."""
     kind = TYPES.get(posixpath.splitext(name)[1].lower(), "application/octet-stream")
     return {
         **settings.STATIC_HEADERS,
@@ -80,15 +80,17 @@ def headers(name: str) -> dict[str, str]:
 
 
 def private_file(file):
-    """The answer that sends a FileField's file, once your view has decided that the visitor may have it. Keep such
-    files below private/ (upload_to="private/invoices/"): no address leads there."""
+    """The response with a FileField's file, once your view has decided that the visitor may have it. Store such files
+    below private/ (upload_to="private/invoices/"), which has no public URL."""
     if not isinstance(file.storage, FileSystemStorage):
-        # Its address is signed, and leads there for a while.
+        # The store's URL is signed, and expires.
         return HttpResponseRedirect(file.url)
     if settings.SLOT:
-        # Nginx sends it, with its own headers, and the worker is free.
+        # Nginx sends the file with its own headers, and the worker is free.
         kind = headers(file.name)["Content-Type"]
         response = HttpResponse(content_type=kind, headers={"X-Accel-Redirect": INTERNAL + file.name})
+    elif not file.storage.exists(file.name):
+        raise Http404(f"There is no file {file.name}.")
     elif settings.SERVER_INTERFACE == "ASGI":
         response = StreamingHttpResponse(_pieces(file.path), headers=headers(file.name))
         response.headers["Content-Length"] = str(os.path.getsize(file.path))
@@ -101,7 +103,7 @@ def private_file(file):
 
 @task
 def prune() -> None:
-    """What servers that were killed have left of bodies that they were receiving (TMPDIR in docker-compose.yml)."""
+    """Delete partial uploads that killed servers have left (TMPDIR in docker-compose.yml)."""
     for file in settings.MEDIA_ROOT.glob(".uploads/*"):
         with contextlib.suppress(FileNotFoundError):
             if file.stat().st_mtime < time.time() - DAY:

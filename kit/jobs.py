@@ -1,5 +1,5 @@
-"""Jobs (django.tasks, kept in the database by django-ox): a thread of each server process does them where no container
-does."""
+"""Jobs (django.tasks, stored in the database by django-ox). Without a worker container, a thread in each server
+process runs them."""
 
 import logging
 import threading
@@ -14,14 +14,14 @@ from kit.logs import request_id
 
 logger = logging.getLogger(__name__)
 
-# Seconds for which a server that stops waits for the jobs that it has begun: within Gunicorn's own limit.
+# Seconds that a stopping server waits for running jobs: less than Gunicorn's own limit.
 ENDS_WITHIN = 20
 
 _worker = _thread = None
 
 
 def start() -> None:
-    """On a thread of this process, which serves requests beside it."""
+    """Run jobs on a thread of this process, beside its requests."""
     global _worker, _thread  # noqa: PLW0603
     if not settings.TASKS["default"]["BACKEND"].startswith("django_ox."):
         return
@@ -33,21 +33,21 @@ def start() -> None:
 
 
 def _run():
-    logger.info("This process does the jobs too, %d at once (WORKER_PROCESSES=0: none).", settings.WORKER_THREADS)
+    logger.info("This process also runs jobs, %d at once (WORKER_PROCESSES=0: none).", settings.WORKER_THREADS)
     try:
         _worker.run()
     except Exception:
-        logger.exception("No more jobs are done by this process.")
+        logger.exception("This process has stopped running jobs.")
 
 
 def stop() -> None:
-    """Begins no other job, and waits for those that it is at. What does not end in time is done again elsewhere."""
+    """Start no more jobs and wait for the running ones. Another worker repeats those that don't finish in time."""
     if _worker:
         _worker.request_stop()
         _thread.join(ENDS_WITHIN)
 
 
-# --- Logs: the request's line names the task, whose own lines have that as their id ---
+# --- Logs: the request's line names the job, and the job's lines carry its id ---
 
 
 @receiver(task_enqueued)
@@ -70,6 +70,6 @@ def drop_id(sender, **kwargs):
 
 @task
 def prune() -> None:
-    """Jobs that succeeded are kept for a day, those that failed for 30."""
+    """Keep successful jobs for a day and failed ones for 30 days."""
     call_command("ox_prune", older_than="1d", verbosity=0)
     call_command("ox_prune", older_than="30d", include_failed=True, verbosity=0)

@@ -1,4 +1,4 @@
-"""Log lines: JSON, or plain text on a terminal. Each is one event and names its request, whatever a client sends."""
+"""Log lines, JSON or plain text on a terminal. Each record is one line with its request's id, whatever clients send."""
 
 import logging
 import re
@@ -9,17 +9,17 @@ from logging.config import dictConfig
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-# The id of the request that is being served, empty outside of one. It follows tasks and sync_to_async; a thread of your
-# own has it if its work is run by contextvars.copy_context().run.
+# The id of the current request, empty outside of one. It is passed to tasks and sync_to_async. Run the work of your own
+# threads with contextvars.copy_context().run to keep it.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 HIDDEN = "[hidden]"
-# What is kept of a match; after it stands what is hidden. A client chooses the text, so every repetition is bounded, or
-# ends with what it matched.
+# The group is kept, what follows it is hidden. Clients choose the text, so each repetition is bounded, or ends with
+# what it matched.
 SECRETS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # A query, all of it: which of its values is secret, only the view knows.
+        # The whole query: only the view knows which of its values are secret.
         r"""(\?)[^\s'"<>]+""",
         # To the end of the line: Cookie: …   Authorization: …   'HTTP_COOKIE': '…'   (b'cookie', b'…')
         r"""((?:cookie|authorization)['"]?\s?[:,=]\s?)[^\r\n]+""",
@@ -28,18 +28,18 @@ SECRETS = [
         r"""(?:\[[^\]]*\]?|b?'(?:\\.|[^'\\])*'?|b?"(?:\\.|[^"\\])*"?|[^\s&;,'")\]}]+)""",
         # postgres://user:…@host
         r"(://[^\s/:@]{0,64}:)[^\s/]{1,200}(?=@)",
-        # A stored password, which PostgreSQL quotes with the row that it refuses; and Django's link to set a new one.
+        # A password hash, as PostgreSQL quotes the row that it refuses; and the secret of Django's password reset link.
         r"\b((?:pbkdf2_|argon2|bcrypt|scrypt)\w{0,20}\$)[^\s,)'\"]+",
         r"(/[0-9a-z]{1,13}-)[0-9a-f]{32}\b",
     )
 ]
 PLAIN = "[%(asctime)s] [%(process)d] [%(levelname)s] %(name)s: %(message)s"
-# On a record, but no fields of a line.
+# Attributes of a record that are not fields of its line.
 NO_FIELDS = [*RESERVED_ATTRS, "request", "in_request", "color_message"]
 
 
 def one_line(text: str, keep: str = "") -> str:
-    """`text` without secrets, and with escapes in place of what ends a line or steers a terminal, but for `keep`."""
+    """`text` without secrets, and with line ends and control characters escaped, except those in `keep`."""
     for pattern in SECRETS:
         text = pattern.sub(rf"\1{HIDDEN}", text)
     text = text.rstrip()
@@ -51,8 +51,8 @@ def one_line(text: str, keep: str = "") -> str:
 
 
 class Clean(logging.Filter):
-    """Of a handler: it writes a copy of the record, with the request's id, and without secrets and control characters.
-    Without `traceback`, for what a stranger can cause, such as a wrong Host header."""
+    """A handler's filter that adds the request's id to a copy of the record and removes secrets and control characters.
+    Without `traceback` for errors that any client can cause, such as a wrong Host header."""
 
     def __init__(self, traceback: bool = True):
         super().__init__()
@@ -61,7 +61,7 @@ class Clean(logging.Filter):
     def filter(self, record):
         record = copy(record)
         record.msg, record.args = one_line(record.getMessage()), None
-        # Work that goes on outside of its request says whose it is: extra={"request_id": …}.
+        # Work outside of its request passes the id itself: extra={"request_id": …}.
         record.request_id = getattr(record, "request_id", request_id.get())
         record.in_request = f" [{record.request_id}]" if record.request_id else ""
         error = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
@@ -73,12 +73,12 @@ class Clean(logging.Filter):
         return record
 
     def lines(self, text):
-        """Indented: whatever an error's text holds, it does not look like a line of its own."""
+        """Indent the lines, so that an error's text can't pass for a log line."""
         return text and "  " + one_line(text, keep="\n").replace("\n", "\n  ")
 
 
 def formatter(stream, plain: str = PLAIN) -> logging.Formatter:
-    """What suits the stream: JSON for machines, `plain` for a terminal."""
+    """The formatter for `stream`: `plain` for a terminal, else JSON."""
     if stream.isatty():
         return logging.Formatter(f"{plain}%(in_request)s", defaults={"in_request": ""})
     return JsonFormatter(
@@ -87,7 +87,7 @@ def formatter(stream, plain: str = PLAIN) -> logging.Formatter:
             "levelname": "level", "name": "logger", "request_id": "id", "exc_info": "exception", "stack_info": "stack",
         },
         reserved_attrs=NO_FIELDS,
-        # First, and then what it is.
+        # Puts the time first; `timestamp` fills it in.
         defaults={"time": None},
         timestamp="time",
         json_ensure_ascii=False,
@@ -95,6 +95,6 @@ def formatter(stream, plain: str = PLAIN) -> logging.Formatter:
 
 
 def configure(settings: dict) -> None:
-    """Called by Django with LOGGING: Python's warnings become lines as well."""
+    """Called by Django with LOGGING. Also logs Python's warnings."""
     dictConfig(settings)
     logging.captureWarnings(True)

@@ -1,5 +1,5 @@
-"""Errors reported to Sentry, or what speaks its protocol. Loaded where SENTRY_DSN is set, and then before any fork: the
-SDK starts its threads in the process that has something to send."""
+"""Reports errors to Sentry or a compatible service. Imported if SENTRY_DSN is set, before any fork: the SDK starts its
+threads in the process that sends."""
 
 import logging
 import os
@@ -10,23 +10,23 @@ from sentry_sdk.integrations.atexit import AtexitIntegration
 
 from .logs import HIDDEN, one_line
 
-# Parts of a request that no log line has either.
+# Parts of a request that log lines omit as well.
 NEVER = {"data", "cookies", "query_string", "env"}
 
 
-def start(dsn: str, environment: str, **tags: str | None) -> None:
+def start(dsn: str, environment: str, release: str | None, **tags: str | None) -> None:
     sentry_sdk.init(
         dsn=dsn,
-        # The SDK's own variables win.
+        # The SDK's own variables take precedence.
         environment=os.environ.get("SENTRY_ENVIRONMENT") or environment,
-        release=os.environ.get("SENTRY_RELEASE") or os.environ.get("REVISION") or None,
+        release=os.environ.get("SENTRY_RELEASE") or release,
         send_default_pii=False,
         max_request_body_size="never",
-        # A form's values are in the variables of the view that reads them.
+        # A view's variables hold the values of forms.
         include_local_variables=False,
         before_send=clean_event,
         before_send_transaction=clean_event,
-        # A server that is away holds no process for longer.
+        # An unreachable server delays the exit no longer.
         shutdown_timeout=1,
         integrations=[AtexitIntegration(callback=lambda pending, timeout: None)],
     )
@@ -35,14 +35,14 @@ def start(dsn: str, environment: str, **tags: str | None) -> None:
 
 
 def with_traceback(record):
-    """A job that has failed for good is logged by its name alone, while its exception is handled."""
+    """Add the traceback to django-ox's log of a failed job, which has only the name while the exception is handled."""
     if getattr(record, "event", "") == "task_failed":
         record.exc_info = record.exc_info or sys.exc_info()
     return True
 
 
 def clean_event(event, hint):
-    """As a log line: without queries, cookies, authorization and passwords."""
+    """Remove queries, cookies, authorization and passwords, as from log lines."""
     if "request" in event:
         event["request"] = {name: value for name, value in event["request"].items() if name not in NEVER}
     return _clean(event)

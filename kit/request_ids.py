@@ -1,10 +1,10 @@
-"""Gives each request, and each WebSocket, an id: to the log lines it causes, and back to the client as X-Request-ID.
+"""Gives each request and WebSocket an id for its log lines, and returns it to the client as X-Request-ID.
 
-Nginx makes the id and logs it too. Only proxies are believed, those of FORWARDED_ALLOW_IPS: a client that could choose
-its id could put its own requests under somebody else's. Without one, an id is made here, in the shape of Nginx's.
-The application sees the same in its request's headers.
+Nginx sets and logs the id. It is accepted only from the proxies in FORWARDED_ALLOW_IPS: a client that could choose its
+id could pass off its requests as another client's. Without one, an id in Nginx's format is generated here.
+The application finds the id in its request's headers.
 
-Both go around what puts the visitor's address in the place of the proxy's.
+Both wrappers go outside the code that replaces the proxy's address with the visitor's.
 """
 
 import re
@@ -14,14 +14,16 @@ from kit.logs import request_id
 from kit.serving.proxies import Proxies
 
 HEADER = b"x-request-id"
-# Nothing of it can mean anything to a log, a header or a shell.
+# Characters with no special meaning in a log, a header or a shell.
 SHAPE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-# The first message of an answer.
+# The extension in our server's scope that sends a text without `send` (kit/live/sockets.py).
+AT_ONCE = "kit.at_once"
+# The first messages of a response.
 STARTS = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
 def choose(claimed: str, peer: str, proxies: Proxies) -> str:
-    """`claimed` if `peer` is a proxy of ours, else an id of our own."""
+    """`claimed` if `peer` is a trusted proxy, else a new id."""
     return claimed if SHAPE.fullmatch(claimed) and proxies.trusts(peer) else secrets.token_hex(16)
 
 
@@ -37,7 +39,7 @@ def asgi(application, trusted: str | None):
         header = (HEADER, chosen.encode())
         if chosen != claimed:
             scope["headers"] = [*(each for each in scope["headers"] if each[0] != HEADER), header]
-        # Each has a task, and so a context, of its own.
+        # Each request or WebSocket has its own task, and so its own context.
         request_id.set(chosen)
 
         async def send_with_id(message):
@@ -45,6 +47,9 @@ def asgi(application, trusted: str | None):
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
+        if at_once := scope.get("extensions", {}).get(AT_ONCE):
+            # This wrapper only needs to see the first message.
+            at_once["send"] = send_with_id
         await application(scope, receive, send_with_id)
 
     return with_id
@@ -56,7 +61,7 @@ def wsgi(application, trusted: str | None):
     def with_id(environ, start_response):
         claimed = environ.get("HTTP_X_REQUEST_ID", "")
         chosen = environ["HTTP_X_REQUEST_ID"] = choose(claimed, environ.get("REMOTE_ADDR", ""), proxies)
-        # Until the thread's next request: Gunicorn writes its own lines after this one is over (gunicorn.conf.py).
+        # Keep it until the thread's next request: Gunicorn logs after this one has ended (gunicorn.conf.py).
         request_id.set(chosen)
 
         def start(status, headers, exc_info=None):

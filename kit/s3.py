@@ -1,4 +1,4 @@
-"""STORAGES["default"] with MEDIA_STORE. Apart, because django-storages need not be installed."""
+"""STORAGES["default"] if MEDIA_STORE is set. A module of its own, because django-storages is optional."""
 
 from storages.backends.s3 import S3Storage
 

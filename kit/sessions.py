@@ -1,9 +1,9 @@
-"""Django's sessions in the database (SESSION_ENGINE), for what can be the key of one."""
+"""Django's database sessions (SESSION_ENGINE), which ignore malformed session keys."""
 
 from django.contrib.sessions.backends import db
 
 
 class SessionStore(db.SessionStore):
     def _validate_session_key(self, key):
-        # A cookie can hold any text, "\000" in quotes as well, and PostgreSQL fails where it is asked for that one.
+        # A cookie can hold any text, including "\000" in quotes, with which PostgreSQL's query would fail.
         return super()._validate_session_key(key) and key.isascii() and key.isalnum()

@@ -1,8 +1,8 @@
-"""The settings that follow from the mode, from SITE_URL and from the container. A project's settings begin with
+"""Settings derived from the mode, from SITE_URL and from the container. A project's settings begin with
 
     from kit.settings import *
 
-and what they set after that counts. `.env.example` is the manual of the variables that are read here.
+and override these below it. `.env.example` documents the variables that are read here.
 """
 
 import os
@@ -29,14 +29,14 @@ from kit.serving import modes, not_compared
 from kit.store import EXPECTED, is_store, store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-# What the project writes when it runs without Docker: the SQLite file, collected static files, the secret key.
+# Files that the project writes without Docker: the SQLite database, collected static files, the secret key.
 VAR_DIR = BASE_DIR / "var"
 VAR_DIR.mkdir(exist_ok=True)
 
 # --- Environment ---
 
 if (VAR_DIR / "secret_key").exists() and not os.environ.get("SECRET_KEY"):
-    # Made by `make run-…` for this machine alone. The stack has its own in secrets/.
+    # `make run-…` creates it for this machine alone. The stack has its own in secrets/.
     os.environ.setdefault("SECRET_KEY_FILE", str(VAR_DIR / "secret_key"))
 
 
@@ -74,7 +74,7 @@ LIMIT_UPLOAD = _number("LIMIT_UPLOAD", "megabytes, 1 to 10000", 10, most=10_000)
 LIMIT_CONNECTIONS = _number("LIMIT_CONNECTIONS", "a number, or 0 for no limit", 500, least=0)
 _sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "db.sqlite3")}
 _postgres = "an address such as postgres://user:password@host:5432/name"
-_database = env.read("dj_db_url", "DATABASE_URL", _postgres, _sqlite, validate=is_database, secret=True)
+_database = env.read("database", "DATABASE_URL", _postgres, _sqlite, validate=is_database, secret=True)
 DATABASE_MAX_CONNECTIONS = _number("DATABASE_MAX_CONNECTIONS", "a whole number of 10 or more", 100, least=10)
 _redis = "an address such as redis://host:6379/0"
 REDIS_URL = env.read("str", "REDIS_URL", _redis, None, validate=is_redis, secret=True)
@@ -83,39 +83,42 @@ _mail = "an address such as smtp://user:password@host:587, or smtps://user:passw
 EMAIL_URL = env.read("str", "EMAIL_URL", _mail, None, validate=is_mail_server, secret=True)
 WEB_CONCURRENCY = _number("WEB_CONCURRENCY", "a whole number of 1 or more", None)
 WEB_THREADS = _number("WEB_THREADS", "a whole number of 1 or more", None)
+WEB_REPLICAS = _number("WEB_REPLICAS", "a whole number of 1 or more", 1)
 WORKER_PROCESSES = _number("WORKER_PROCESSES", "a whole number, or 0 for none", 1, least=0)
 WORKER_THREADS = _number("WORKER_THREADS", "a whole number of 1 or more", 4)
 SENTRY_DSN = env.read("str", "SENTRY_DSN", "an address such as https://key@host/1", None, validate=is_dsn, secret=True)
+REVISION = env.read("str", "REVISION", "the commit that is served", None)
 METRICS = env.read("bool", "METRICS", "1 or 0", False)
 METRICS_PORT = _number("METRICS_PORT", "a port number, 1 to 65535", 9100, most=65535)
 STOCK_ASGI = env.read("bool", "STOCK_ASGI", "1 or 0", False) or bool(not_compared())
+STOCK_WSGI = env.read("bool", "STOCK_WSGI", "1 or 0", False)
 
 # --- Mode ---
 
 _mode = modes.MODES[SERVER_MODE].with_threads(WEB_THREADS)
 _server = getattr(_mode, SERVER_ROLE)
 _workers = {server: WEB_CONCURRENCY or server.workers(shared_layer=bool(REDIS_URL)) for server in _mode.servers()}
-# How this process is served: WSGI or ASGI, by which class of worker, how many of them, and threads of each.
+# How this process serves: WSGI or ASGI, the worker class, the number of workers, and the threads of each.
 SERVER_INTERFACE = _server.interface
 APPLICATION_SETTING = _server.application_setting
 WORKER_CLASS = _server.gunicorn_worker_class
 WORKERS = _workers[_server]
 THREADS = _server.threads
-# What the whole mode comes to: worker processes, and the most connections they open to PostgreSQL. In the stack twice
-# as many: during a release two versions run beside each other.
+# Totals of the mode: worker processes, and the most connections they open to PostgreSQL. The stack counts one more
+# server of each kind: during a release, two versions run at once.
 PROCESSES = sum(_workers.values())
-_connections = sum(count * server.threads for server, count in _workers.items())
-# Jobs: the containers `worker` of the stack do them, and without it each server process. A connection for each thread,
-# one to look for work and one to say that it goes on.
+_connections = sum(count * server.threads for server, count in _workers.items()) * (WEB_REPLICAS + bool(SLOT))
+# The stack runs jobs in `worker` containers; without it, each server process does. Each needs a connection per thread,
+# one to look for work and one for its heartbeat.
 JOBS_HERE = bool(WORKER_PROCESSES) and not SLOT
-_connections += (PROCESSES if JOBS_HERE else WORKER_PROCESSES) * (WORKER_THREADS + 2)
-DATABASE_CONNECTIONS = _connections * (2 if SLOT else 1)
-# The services of the stack that serve this mode.
+_jobs = PROCESSES if JOBS_HERE else WORKER_PROCESSES * (2 if SLOT else 1)
+DATABASE_CONNECTIONS = _connections + _jobs * (WORKER_THREADS + 2)
+# The stack's services for this mode.
 SERVICES = ["web"] if _mode.pages == _mode.live else ["web", "live"]
-# What pages offer their visitors, and what this very process can answer: in hybrid mode they differ.
+# The transports that pages offer, and those that this process can answer: they differ in hybrid mode.
 LIVE_TRANSPORTS = _mode.live.live_transports
 LIVE_TRANSPORTS_HERE = _server.live_transports
-# For MIDDLEWARE: what serves static files where no Nginx does.
+# For MIDDLEWARE: serves static files where no Nginx does.
 STATIC_MIDDLEWARE = list(_server.static_middleware)
 
 # --- Database, channel layer, sessions ---
@@ -123,8 +126,8 @@ STATIC_MIDDLEWARE = list(_server.static_middleware)
 DATABASES = {"default": _server.database(_database, stock=STOCK_ASGI)}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 if REDIS_URL:
-    # Pub/sub and not the core layer: it subscribes again when Redis comes back. What was sent meanwhile is lost, which
-    # kit.live reckons with.
+    # Pub/sub and not the core layer: it resubscribes when Redis comes back. Messages sent meanwhile are lost, which
+    # kit.live allows for.
     CHANNEL_LAYERS["default"] = {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 2}]},
@@ -133,18 +136,18 @@ SESSION_ENGINE = "kit.sessions"
 
 # --- WebSockets ---
 
-# A client that sends more messages than the first in the second, seconds, is closed with 1008; so is one that sends
-# more than 20 times as many frames, such as pings.
+# Messages per seconds: a client that sends more is closed with 1008, as is one that sends over 20 times as many frames,
+# such as pings.
 WEBSOCKET_RATE = (20, 10)
 # Bytes: a client that sends a longer message is closed with 1009.
 WEBSOCKET_SIZE = 64 * 1024
-# Seconds without a message in either direction, after which one of the project's own (websocket_urlpatterns) is closed
-# with 1001.
+# Seconds without a message in either direction after which one of the project's own WebSockets
+# (websocket_urlpatterns) is closed with 1001.
 WEBSOCKET_IDLE = 3600
 
 # --- Public address ---
 
-# The first address is the site's own. Nginx sends visitors of the others on to it.
+# The canonical address. Nginx redirects visitors of the others to it.
 SITE_URL = SITE_URLS[0]
 _https = urlsplit(SITE_URL).scheme == "https"
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
@@ -152,35 +155,35 @@ ALLOWED_HOSTS = []
 for _site in map(urlsplit, SITE_URLS):
     _host = as_host(_site.hostname)
     _names = LOOPBACK_HOSTS if _host in LOOPBACK_HOSTS else [_host]
-    # Once: Nginx does not start where a name is there twice.
+    # No duplicates: Nginx does not start with a name listed twice.
     ALLOWED_HOSTS += [name for name in _names if name not in ALLOWED_HOSTS]
 CSRF_TRUSTED_ORIGINS = SITE_URLS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
-# Scripts take the CSRF token from a form, and need none of the cookies.
+# Scripts read the CSRF token from a form, and need none of the cookies.
 CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 if _https:
-    # Of a cookie with this prefix a browser knows that this very host has set it, over TLS, and no subdomain.
+    # The prefix guarantees that this very host has set the cookie over TLS, and no subdomain.
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     LANGUAGE_COOKIE_NAME = "__Host-django_language"
 SECURE_SSL_REDIRECT = _https
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _https else 0
-# Subdomains and the browsers' preload list are for the owner of the domain to decide on: W005, W021.
+# HSTS for subdomains and preload lists is the domain owner's decision: W005, W021.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 if not _https:
-    # Without TLS none of these four can be had. ops.W001 says what matters: passwords in clear on a public address.
+    # These four need TLS. ops.W001 reports what matters: unencrypted passwords on a public address.
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W008", "security.W012", "security.W016"]
 
 # --- What browsers may do ---
 
-# Another Content-Security-Policy for the pages below a path, in place of SECURE_CSP: {"/docs/": {"script-src": …}}.
+# A Content-Security-Policy for the pages below a path, instead of SECURE_CSP: {"/docs/": {"script-src": …}}.
 CSP_BY_PATH = {}
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-# Pages of other origins may not put what this site answers into theirs.
+# Pages of other origins may not embed responses of this site.
 SECURE_CROSS_ORIGIN_RESOURCE_POLICY = "same-origin"
-# Abilities of a browser that no page of this site uses; what one does use is taken out of the list.
+# Browser features that no page of this site uses. Remove those that you use.
 SECURE_PERMISSIONS_POLICY = ", ".join(
     f"{ability}=()"
     for ability in """
@@ -190,25 +193,24 @@ SECURE_PERMISSIONS_POLICY = ", ".join(
         xr-spatial-tracking
     """.split()  # noqa: SIM905
 )
-# What a form holds beside its files. Of those, LIMIT_UPLOAD.
+# For a form without its files, which LIMIT_UPLOAD limits.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Templates and static files ---
 
 _loaders = ["django.template.loaders.filesystem.Loader", "django.template.loaders.app_directories.Loader"]
-# For TEMPLATES, as APP_DIRS has them; but with DEBUG an edited template counts at once.
+# For TEMPLATES, as with APP_DIRS, except that with DEBUG an edited template takes effect at once.
 TEMPLATE_LOADERS = _loaders if DEBUG else [("django.template.loaders.cached.Loader", _loaders)]
+FORM_RENDERER = "kit.forms.Renderer"
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "kit.serving.static.Storage"
     },
 }
-# A file may be opened as a document, or run as a worker, and then its own policy counts. Under ASGI no middleware comes
-# near it. Nginx says the same in nginx/snippets/static.conf.
+# A file opened as a document or run as a worker has its own policy. Under ASGI, no middleware handles it. Keep it in
+# step with nginx/snippets/static.conf.
 STATIC_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Opener-Policy": SECURE_CROSS_ORIGIN_OPENER_POLICY,
@@ -227,17 +229,17 @@ def WHITENOISE_ADD_HEADERS_FUNCTION(headers, path, url):
 
 # --- Jobs ---
 
-# What runs when, a line for each: SCHEDULES["nightly"] = {"task": "apps.shop.tasks.nightly", "cron": "0 3 * * *"}.
+# The jobs' schedule, a line each: SCHEDULES["nightly"] = {"task": "apps.shop.tasks.nightly", "cron": "0 3 * * *"}.
 SCHEDULES = {"prune_jobs": {"task": "kit.jobs.prune", "cron": "17 4 * * *"}}
 TASKS = {
     "default": {
         "BACKEND": "django_ox.backend.OxBackend",
-        # No name: any queue.
+        # Empty: any queue.
         "QUEUES": [],
         "OPTIONS": {
-            # Seconds of silence after which another worker does again what one that was killed had begun.
+            # Seconds without a heartbeat after which another worker repeats a killed worker's job.
             "LOCK_TIMEOUT": 30,
-            # Tried again after 5, 10, 20 … and at most 600 s: for half an hour.
+            # Retries after 5, 10, 20 … and at most 600 s: for half an hour.
             "MAX_ATTEMPTS": 10,
             "BACKOFF_INITIAL": 5,
             "BACKOFF_MAX": 600,
@@ -251,11 +253,11 @@ TASKS = {
 _sender = f"webmaster@{urlsplit(SITE_URL).hostname}"
 _from = "an address, such as Shop <shop@example.com>"
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.read("str", "DEFAULT_FROM_EMAIL", _from, _sender, validate=is_sender)
-# On a developer's machine that has no mail server: /dev/mail/ shows them. In containers only `make dev-docker` says so,
-# which publishes its port for this machine alone.
+# /dev/mail/ shows mails on a developer's machine without a mail server. In containers, only `make dev-docker` sets
+# DEV_MAIL, as it publishes its port for this machine alone.
 DEV_MAIL = env.read("bool", "DEV_MAIL", "1 or 0", False) and DEBUG if SLOT else True
 MAIL_SHOWN = DEV_MAIL and not EMAIL_URL and set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
-# `default` is what send_mail takes: it keeps a mail in the database until `server` has sent it.
+# send_mail uses `default`: it stores a mail in the database until `server` has sent it.
 MAILERS = {
     "default": {"BACKEND": "kit.mail.backend.Queue"},
     "server": {"OPTIONS": as_mail_server(EMAIL_URL)} if EMAIL_URL else {"BACKEND": "kit.mail.backend.NoServer"},
@@ -264,7 +266,7 @@ SCHEDULES["prune_mails"] = {"task": "kit.mail.tasks.prune", "cron": "27 4 * * *"
 
 # --- Cache ---
 
-# Of the stack's own Redis it is a user and a database of its own (docker/redis).
+# The cache has its own user and database in the stack's Redis (docker/redis).
 if not CACHE_URL and REDIS_URL:
     CACHE_URL = re.sub(r"^(redis://)app(:[^@]+@redis:6379)/0$", r"\1cache\2/1", REDIS_URL)
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -274,7 +276,7 @@ if CACHE_URL:
 # --- Visitors' files ---
 
 MEDIA_URL = "/media/"
-# In the stack a volume, which Nginx reads too.
+# In the stack, a volume that Nginx also reads.
 MEDIA_ROOT = VAR_DIR / "media"
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o644, 0o755
 FILE_UPLOAD_HANDLERS = [
@@ -284,7 +286,7 @@ FILE_UPLOAD_HANDLERS = [
 ]
 STORAGES["default"] = {"BACKEND": "kit.files.Files"}
 SCHEDULES["prune_uploads"] = {"task": "kit.files.prune", "cron": "37 4 * * *"}
-# Where pages load visitors' files from, for SECURE_CSP: nothing but this site, until they are in a store.
+# For SECURE_CSP: the sources of visitors' files besides this site, if they are in a store.
 MEDIA_SOURCES = []
 _media_store = env.read("str", "MEDIA_STORE", EXPECTED, None, validate=is_store, secret=True)
 if _media_store:
@@ -295,24 +297,24 @@ if _media_store:
 if SENTRY_DSN:
     from kit import reports
 
-    reports.start(SENTRY_DSN, urlsplit(SITE_URL).hostname, mode=SERVER_MODE, role=SERVER_ROLE, slot=SLOT)
+    reports.start(SENTRY_DSN, urlsplit(SITE_URL).hostname, REVISION, mode=SERVER_MODE, role=SERVER_ROLE, slot=SLOT)
 
 # --- Without services ---
 
-# What stands in for a service that is not there, said at the start. Add a sentence of your own.
+# Replacements for missing services, reported at start. Add a sentence of your own.
 STANDS_IN = []
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    STANDS_IN += ["The database is an SQLite file in var/ (DATABASE_URL names another)."]
+    STANDS_IN += ["The database is an SQLite file in var/ (DATABASE_URL sets another)."]
 if not REDIS_URL:
-    STANDS_IN += ["One process carries live changes, as there is no Redis (REDIS_URL)."]
+    STANDS_IN += ["Without Redis (REDIS_URL), one process serves all live pages."]
 if not CACHE_URL:
     STANDS_IN += ["The cache is the memory of each process (CACHE_URL)."]
 if MAIL_SHOWN:
-    STANDS_IN += [f"No mail leaves: {SITE_URL}/dev/mail/ shows them (EMAIL_URL)."]
+    STANDS_IN += [f"Mails are not sent: {SITE_URL}/dev/mail/ shows them (EMAIL_URL)."]
 
 # --- Logs ---
 
-# To stderr. Gunicorn's and Uvicorn's: gunicorn.conf.py.
+# To stderr. gunicorn.conf.py configures Gunicorn's and Uvicorn's.
 LOGGING_CONFIG = "kit.logs.configure"
 LOGGING = {
     "version": 1,
@@ -327,7 +329,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.security": {"handlers": ["short"], "propagate": False},
-        # Without a handler here its command makes one, with lines of another kind.
+        # Otherwise its command adds a handler with another format.
         "django_ox": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },
 }

@@ -1,29 +1,28 @@
-"""MEDIA_STORE: the address of a store that speaks S3, and what the settings make of it."""
+"""MEDIA_STORE: the address of an S3-compatible store, and the settings made from it."""
 
 import importlib.util
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from kit.environment import WrongPart
+from kit.environment import WrongPart, has_scheme
 
 EXPECTED = "an address such as s3://KEY:SECRET@s3.example.com/bucket?region=eu-1"
 
 
 def is_store(value: str) -> bool:
     parts = urlsplit(value)
-    if parts.scheme not in ("s3", "s3+http"):
-        raise WrongPart(f"{parts.scheme!r} is no scheme that is known")
+    has_scheme(value, "s3", "s3+http")
     if not importlib.util.find_spec("storages") or not importlib.util.find_spec("boto3"):
         raise WrongPart('add "django-storages[s3]~=1.14" to pyproject.toml and run make lock first')
     known = set(parse_qs(parts.query)) <= {"region"}
     bucket = re.fullmatch(r"/[a-z0-9][a-z0-9.-]+", parts.path)
-    # A port that is no number: ValueError.
+    # Raises ValueError if the port is not a number.
     complete = parts.hostname and parts.username and parts.password and parts.port != 0
     return bool(known and bucket and complete)
 
 
 def store(value: str) -> tuple[dict, str]:
-    """The entry of STORAGES for MEDIA_STORE, and the source of its files for a Content Security Policy."""
+    """The STORAGES entry for MEDIA_STORE, and the source of its files for the Content Security Policy."""
     from botocore.config import Config
 
     parts = urlsplit(value)
@@ -35,11 +34,11 @@ def store(value: str) -> tuple[dict, str]:
         "region_name": parse_qs(parts.query).get("region", ["us-east-1"])[0],
         "access_key": unquote(parts.username),
         "secret_key": unquote(parts.password),
-        # A name that is taken gets a suffix, so the files of a backup remain.
+        # Never overwrites, so files in a backup stay valid.
         "file_overwrite": False,
-        # Addresses are signed, and lead to a file for this many seconds.
+        # Seconds for which a signed URL is valid.
         "querystring_expire": 3600,
-        # By default it tries five times for a minute each, and holds the thread of a visitor as long.
+        # The default, five attempts of a minute each, would hold a visitor's thread that long.
         "client_config": Config(
             s3={"addressing_style": "path"},
             signature_version="s3v4",

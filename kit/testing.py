@@ -1,15 +1,18 @@
-"""For tests of pages whose models change, which send what the form of the page asks for; and of who follows a topic."""
+"""Test helpers: fill in a page's form whatever its model's fields, and ask for a live topic on each transport."""
 
+import base64
 import warnings
 
 from asgiref.sync import async_to_sync
 from asgiref.testing import ApplicationCommunicator
 from django import forms
 from django.conf import settings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.validators import FileExtensionValidator
 from django.test import Client
 from django.utils.module_loading import import_string
 
-# By kind of field, the more special first. What is text is HTML as well, which no page may show as such.
+# By type of field, subclasses first. Texts hold HTML, which pages must escape.
 VALUES = {
     forms.EmailField: "someone@example.com",
     forms.URLField: "https://example.com/",
@@ -25,11 +28,33 @@ VALUES = {
     forms.IntegerField: "1",
     forms.CharField: "<b>&",
 }
+# A PNG of one pixel.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
-def filled(form: forms.BaseForm) -> dict[str, str]:
-    """A valid answer to `form`: of each choice the first, and else an example of its kind."""
-    return {form.add_prefix(name): str(_value(field)) for name, field in form.fields.items() if not field.disabled}
+def filled(form: forms.BaseForm) -> dict[str, str | SimpleUploadedFile]:
+    """Valid data for `form`: the first of each choice, a small file where one is required, else an example value of the
+    field's type."""
+    answers = {}
+    for name, field in form.fields.items():
+        if field.disabled:
+            continue
+        if isinstance(field, forms.FileField) and field.required:
+            answers[form.add_prefix(name)] = SimpleUploadedFile(f"example.{_extension(form, name)}", PIXEL)
+        else:
+            answers[form.add_prefix(name)] = str(_value(field))
+    return answers
+
+
+def _extension(form: forms.BaseForm, name: str) -> str:
+    """The extension of an image, unless the field of the form or the model allows only others."""
+    validators = [*form.fields[name].validators]
+    if isinstance(form, forms.BaseModelForm):
+        validators += [each for field in form.instance._meta.fields if field.name == name for each in field.validators]
+    allowed = [each.allowed_extensions for each in validators if isinstance(each, FileExtensionValidator)]
+    return next((extensions[0] for extensions in allowed if extensions and "png" not in extensions), "png")
 
 
 def _value(field: forms.Field) -> object:
@@ -39,9 +64,9 @@ def _value(field: forms.Field) -> object:
 
 
 def live_statuses(client: Client, topic: str) -> dict[str, int]:
-    """What each transport of a live topic answers this client: 403 if it may not follow, else 200, a WebSocket 101.
+    """The status of each transport of a live topic: 403 if this client may not follow it, else 200 (WebSocket: 101).
 
-    The test is one of `pytest.mark.django_db(transaction=True)`: database_sync_to_async closes any other's connection.
+    Needs `pytest.mark.django_db(transaction=True)`, because database_sync_to_async closes other tests' connections.
     """
     streams = {name: client.get(f"/live/{topic}/{name}").status_code for name in ("events", "changes")}
     return {"websocket": async_to_sync(_handshake)(client, topic), **streams}
@@ -56,7 +81,7 @@ async def _handshake(client: Client, topic: str) -> int:
         "headers": [(b"host", b"testserver"), (b"cookie", cookies.encode())],
         "extensions": {"websocket.http.response": {}},
     }
-    # Static files need not be collected.
+    # Allow missing static files.
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         server = ApplicationCommunicator(import_string(settings.ASGI_APPLICATION), scope)
     await server.send_input({"type": "websocket.connect"})

@@ -1,4 +1,4 @@
-"""What is in the image and what containers may do, read from the files."""
+"""The image's content and the containers' permissions, as their files define them."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|PRIVATE|API_KEY", re.IGNORECASE)
 
 
 class Loader(yaml.SafeLoader):
-    """Knows the tags of Compose's own, such as !reset."""
+    """Ignores Compose's own tags, such as !reset."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -27,7 +27,7 @@ SERVICES = {
 
 
 def variables_of(service):
-    """As a dictionary, in whichever of the two ways that Compose takes they are written."""
+    """The variables as a dictionary, in whichever of Compose's two formats they are written."""
     variables = service.get("environment") or {}
     return variables if isinstance(variables, dict) else dict(f"{each}=".split("=")[:2] for each in variables)
 

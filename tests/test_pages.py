@@ -1,4 +1,4 @@
-"""What holds for every page, whatever pages there are: the addresses are taken from the project's own URLs."""
+"""Tests of every page: the addresses come from the project's own URLs."""
 
 from html.parser import HTMLParser
 from importlib import import_module
@@ -18,14 +18,14 @@ from django.utils.regex_helper import normalize
 
 pytestmark = pytest.mark.django_db
 
-# Of what does not exist: a page that asks for it answers 404.
+# Keys of missing objects, whose pages answer 404.
 EXAMPLES = {IntConverter: "999999999", UUIDConverter: str(uuid4())}
-# What each page has to say to browsers; what it says is decided in the settings.
+# Headers that each page must have; the settings decide their values.
 HEADERS = ["Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy"]
 
 
 def addresses(patterns, prefix="/"):
-    """Each address with its view, and with an argument in the place of each that it takes."""
+    """Each address with its view, and with example arguments."""
     for each in patterns:
         text, names = normalize(each.pattern.regex.pattern.removeprefix("^"))[0]
         converters = each.pattern.converters
@@ -40,7 +40,7 @@ ADDRESSES = dict(addresses(get_resolver().url_patterns))
 
 
 class Blocked(HTMLParser):
-    """What of a page its own policy stops: scripts and styles without the nonce, handlers and styles in attributes."""
+    """The parts of a page that its policy blocks: scripts and styles without the nonce, inline handlers and styles."""
 
     def __init__(self, text):
         super().__init__()
@@ -58,7 +58,7 @@ class Blocked(HTMLParser):
 
 
 def is_opened(address):
-    """Does the project say that this page may do more than the others?"""
+    """Does the project relax the policy for this page?"""
     return any(address.startswith(prefix) for prefix in getattr(settings, "CSP_BY_PATH", {}))
 
 
@@ -66,7 +66,7 @@ def is_opened(address):
 def test_no_address_fails(request, who):
     client = request.getfixturevalue(who).client
     for address in ADDRESSES:
-        # An error in the view is raised here.
+        # The client raises errors of the view.
         assert client.get(address).status_code < 500, address
 
 

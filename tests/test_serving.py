@@ -1,4 +1,4 @@
-"""The project as `make run-wsgi` and `make run-asgi` serve it: the same tests for each."""
+"""The same tests of the project for `make run-wsgi` and `make run-asgi`."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from django.shortcuts import resolve_url
 
 from kit.live.topics import REGISTRATIONS
 
-# Those without a parameter: they can be asked for as they are.
+# Topics without a parameter, which can be requested directly.
 TOPICS = [topic for topic in REGISTRATIONS if "<" not in topic]
 UPGRADE = {
     "Connection": "Upgrade",
@@ -31,11 +31,11 @@ class Server:
         self.mode, self.port, self.log = mode, port, log
 
     def get(self, path, **headers):
-        """The answer to a request, with its body as `text`."""
+        """The response, with its body as `text`."""
         connection = HTTPConnection("localhost", self.port, timeout=10)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        # What follows a 101 is no body, and has no end.
+        # The data after a 101 is not a body, and has no end.
         answer.text = "" if answer.status == 101 else answer.read().decode(errors="replace")
         connection.close()
         return answer

@@ -1,4 +1,4 @@
-"""What the settings make of the environment, each time in a process of its own; and what they may not be."""
+"""The settings in different environments, each in its own process, and what they must not be."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 
-# Prints those of its arguments that are settings, as JSON.
+# Prints the settings named by its arguments as JSON.
 SHOW = """
 import json, sys
 from django.conf import settings
@@ -97,4 +97,4 @@ def test_no_migration_is_missing(capsys):
     try:
         call_command("makemigrations", *ours, check=True, dry_run=True)
     except SystemExit:
-        pytest.fail(f"python manage.py makemigrations makes what is missing:\n{capsys.readouterr().out}")
+        pytest.fail(f"run python manage.py makemigrations:\n{capsys.readouterr().out}")

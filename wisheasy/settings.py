@@ -1,5 +1,5 @@
-"""The project's settings. What follows from the mode, from SITE_URL and from the container comes from kit/settings.py;
-what is set here counts. A variable of your own is one line here, such as
+"""The project's settings. They override those in kit/settings.py, which follow from the mode, from SITE_URL and from
+the container. A variable of your own is one line here, such as
 
     SHOP_NAME = env.read("str", "SHOP_NAME", "the name that customers see", "Shop")
 
@@ -11,7 +11,7 @@ from django.utils.csp import CSP
 from kit.environment import env
 from kit.settings import *
 
-# Your own come first: their templates and commands win.
+# Yours come first, so that their templates and commands take precedence.
 INSTALLED_APPS = [
     "apps.accounts",
     "apps.wishes",
@@ -33,9 +33,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that a probe is answered whatever its Host header and with no work done.
+    # First, so that probes are answered whatever their Host header, without any work.
     "kit.ops.middleware.HealthMiddleware",
-    # Outside of all that may answer or refuse a request, so that those answers have their headers too.
+    # Outside everything that may answer a request, so that those responses get the headers too.
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "kit.ops.middleware.BrowserPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -83,14 +83,14 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
-# By name or by address, of which the latter need not be given. Other set-ups: docs/product.md.
+# Sign in by username or by email address, which is optional. Other set-ups: docs/product.md.
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "optional"
 ACCOUNT_SESSION_REMEMBER = True
-# Nginx counts these for each client: LIMIT_SIGN_IN, LIMIT_SIGN_UP.
+# Nginx limits these per client: LIMIT_SIGN_IN, LIMIT_SIGN_UP.
 ACCOUNT_RATE_LIMITS = {"login": None, "signup": None}
-# Counts with "allauth.mfa" in INSTALLED_APPS.
+# Used with "allauth.mfa" in INSTALLED_APPS.
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
@@ -107,22 +107,22 @@ TIME_ZONE = "UTC"
 STATICFILES_DIRS = [BASE_DIR / "wisheasy" / "static"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- What pages may load ---
+# --- Content Security Policy ---
 
-# Nothing but what is named here. Another host (a CDN, analytics) is added to the line of what it does. A script or a
-# style element in a template needs {% csp_nonce_attr %}; style attributes and onclick="…" do not work. Pages of a
-# package that needs more get it from CSP_BY_PATH (docs/security.md).
+# Pages may load only these sources. Add another host (a CDN, analytics) to the line of its purpose. Scripts and
+# style elements in templates need {% csp_nonce_attr %}; style attributes and onclick="…" do not work. For pages of a
+# package that need more, set CSP_BY_PATH (docs/security.md).
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.NONCE],
-    # Error pages are rendered without a request, and so without a nonce for their style sheet.
+    # Error pages are rendered without a request, and so have no nonce for their style sheet.
     "style-src": [CSP.SELF, CSP.NONCE],
     "img-src": [CSP.SELF, *MEDIA_SOURCES],
     "connect-src": [CSP.SELF],
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
     "base-uri": [CSP.NONE],
-    # As default-src says already, but also where that one is opened.
+    # Stays forbidden if you relax default-src.
     "object-src": [CSP.NONE],
 }
 CSP_BY_PATH = {}

@@ -9,7 +9,7 @@ handler400 = "kit.ops.views.bad_request"
 handler404 = "kit.ops.views.not_found"
 handler429 = "apps.accounts.adapter.too_many"
 
-# Under the same limits as the site's own form, and with the same second factor.
+# Apply the limits and the second factor of the site's own form.
 admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""django-allauth's addresses, under its own names: account_login, account_signup and the others of its manual."""
+"""django-allauth's URLs under its own names: account_login, account_signup and the others in its manual."""
 
 from functools import wraps
 
@@ -9,14 +9,14 @@ urlpatterns = allauth.urls.urlpatterns
 
 
 def unprocessable(view):
-    """A form that is not valid is shown again as an error, which scripts and caches can tell from success."""
+    """Answer invalid forms with 422, so that scripts and caches can tell them from success."""
 
     @wraps(view)
     def answer(request, *args, **kwargs):
         try:
             response = view(request, *args, **kwargs)
         except IntegrityError:
-            # Someone else took the name or the address after the form had checked it: now it sees that.
+            # Someone took the name or email address after the form had validated it: validate again.
             response = view(request, *args, **kwargs)
         form = (getattr(response, "context_data", None) or {}).get("form")
         if request.method == "POST" and response.status_code == 200 and form is not None and form.errors:

@@ -8,7 +8,7 @@ from .models import Cheer, Wish
 
 class WishAdminForm(forms.ModelForm):
     class Meta:
-        # A wish has line breaks, which a CharField's own input would take out of it.
+        # A CharField's own input would remove line breaks.
         field_classes = {"text": TextField}
         widgets = {"text": AdminTextareaWidget}
 

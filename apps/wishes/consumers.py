@@ -1,5 +1,5 @@
-"""A WebSocket of one's own, at live/talks/PK (urls.py of the project): what the page of a conversation sends. What it
-gets comes down by the topic of the conversation, which loses nothing."""
+"""An application's own WebSocket, at live/talks/PK (the project's urls.py): it carries what the page of a conversation
+sends. The page receives through the conversation's topic, which loses nothing."""
 
 import json
 
@@ -18,9 +18,9 @@ FORBIDDEN = 4403
 
 class TalkConsumer(AsyncJsonWebsocketConsumer):
     """{"token": UUID, "text": "…"} is answered with {"saved": token} or {"token": token, "errors": ["…"]};
-    {"typing": true} and {"here": true} are announced with the user's name, to both."""
+    {"typing": true} and {"here": true} are announced to both with the user's name."""
 
-    # No layer has this name: without a group to hear there is nothing to need one, or Redis, for.
+    # A name without a layer: the consumer joins no group, and so needs no Redis.
     channel_layer_alias = "none"
     accepted = False
 
@@ -33,7 +33,7 @@ class TalkConsumer(AsyncJsonWebsocketConsumer):
         self.tell(came=self.user.username)
 
     async def disconnect(self, code):
-        # Also called for who was refused.
+        # Also called for refused visitors.
         if self.accepted:
             self.tell(left=self.user.username)
 

@@ -16,7 +16,7 @@ class TextField(forms.CharField):
 class TextForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        # Browsers count UTF-16 units, in which an emoji is two or more, and would cut off what is allowed.
+        # Browsers count UTF-16 units, two or more per emoji, and would cut off valid texts.
         del self.fields["text"].widget.attrs["maxlength"]
 
 
@@ -26,7 +26,7 @@ class WishForm(TextForm):
         fields = ["text"]
         field_classes = {"text": TextField}
         labels = {"text": _("Your wish")}
-        help_texts = {"text": _("Up to 280 characters. Everybody can read it.")}
+        help_texts = {"text": _("Up to 280 characters. Everyone can read it.")}
         error_messages = {
             "text": {
                 "required": _("Write what you wish for."),
@@ -57,6 +57,6 @@ class MessageForm(TextForm):
             talk=new.talk, token=new.token, defaults={"author": new.author, "text": new.text}
         )
         if not is_new and (saved.author_id, saved.text) != (new.author_id, new.text):
-            # No repetition: it was written into an older page, which the browser had kept.
+            # Not a repeated submission: the browser had cached an older page with that token.
             new.token = uuid.uuid4()
             new.save()

@@ -12,7 +12,7 @@ from .text import validate_text
 class WishQuerySet(models.QuerySet):
     def board(self):
         """Wishes as the board shows them, newest first, with their owner and `cheer_count`, in one query."""
-        # By key and not by time: pages place what is pushed to them by its id.
+        # By key, not by time: pages place pushed wishes by their id.
         return self.select_related("owner").annotate(cheer_count=models.Count("cheers")).order_by("-pk")
 
 
@@ -34,7 +34,7 @@ class Wish(models.Model):
         return self.text
 
     def grant(self):
-        """The first time counts: granting again changes nothing."""
+        """Record the first time only."""
         if self.granted_at is None:
             self.granted_at = timezone.now()
             self.save(update_fields=["granted_at"])
@@ -56,17 +56,17 @@ class Cheer(models.Model):
 
 class TalkQuerySet(models.QuerySet):
     def of(self, user):
-        """Those that `user` is one of the two in. Without an account: none."""
+        """Conversations of `user`; none for AnonymousUser."""
         return self.filter(models.Q(wish__owner=user.pk) | models.Q(member=user.pk))
 
     def with_messages(self):
-        """Those in which something was said, the newest first, with the people and `latest`, the time of it."""
+        """Conversations with messages, newest first, with their people and `latest`, the time of the last message."""
         talks = self.select_related("wish__owner", "member").annotate(latest=models.Max("messages__created_at"))
         return talks.filter(latest__isnull=False).order_by("-latest")
 
 
 class Talk(models.Model):
-    """What the owner of a wish and one member write to each other about it."""
+    """The conversation between a wish's owner and one member about it."""
 
     wish = models.ForeignKey(Wish, models.CASCADE, related_name="talks", verbose_name=_("wish"))
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="talks", verbose_name=_("user"))
@@ -91,7 +91,7 @@ class Message(models.Model):
     talk = models.ForeignKey(Talk, models.CASCADE, related_name="messages", verbose_name=_("conversation"))
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     text = models.CharField(_("text"), max_length=MAX_LENGTH, validators=[validate_text])
-    # Of the sender, who sends a message again when no answer came: it is saved once.
+    # Chosen by the sender, so that a message sent again is saved once.
     token = models.UUIDField(default=uuid.uuid4)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

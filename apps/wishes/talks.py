@@ -1,4 +1,4 @@
-"""Conversations between the owner of a wish and a member. A message comes here from the page's form, with or without
+"""Conversations between the owner of a wish and a member. Messages arrive from the page's form, with or without
 JavaScript, and through a WebSocket (consumers.py)."""
 
 from django.contrib.auth.decorators import login_required
@@ -25,10 +25,10 @@ PAGE_SIZE = 50
 @for_members
 @transaction.atomic
 def begin(request, pk):
-    # Locked, or the wish could be deleted before the conversation is committed.
+    # Lock the wish, or it could be deleted before the conversation is committed.
     wish = get_object_or_404(Wish.objects.select_for_update(no_key=True), pk=pk)
     if wish.owner_id == request.user.pk:
-        raise PermissionDenied(_("This wish is your own: others begin to talk about it."))
+        raise PermissionDenied(_("This is your own wish: others can start a conversation about it."))
     talk, _is_new = Talk.objects.get_or_create(wish=wish, member=request.user)
     return SeeOther(talk.get_absolute_url())
 
@@ -51,7 +51,7 @@ def say(user, pk, data):
     """Save the message in `data` (text, token) in the conversation `pk` of `user`. Returns the form; one that is not
     valid is not saved. Raises Http404."""
     with transaction.atomic():
-        # Locked: the ids of messages are in the order of their commits, and a page has nothing to add between two.
+        # Lock the conversation: ids then follow the order of commits, and pages never have to insert a message.
         talk = get_object_or_404(Talk.objects.of(user).select_for_update(no_key=True, of=["self"]), pk=pk)
         form = MessageForm(data, instance=Message(talk=talk, author=user))
         if form.is_valid():
@@ -60,7 +60,7 @@ def say(user, pk, data):
 
 
 def answer(form):
-    """What a script is told of a message that it has sent."""
+    """The response to a script that sent a message."""
     token = form["token"].value()
     if form.is_valid():
         return {"saved": token}
@@ -80,7 +80,7 @@ def _post(request, pk):
 @login_required
 def _show(request, pk, form=None, status=200):
     talk = get_object_or_404(Talk.objects.of(request.user).select_related("wish__owner", "member"), pk=pk)
-    # The cursor first: what is said between the two is then shown once more, and not missed.
+    # Take the cursor first: messages in between are then shown twice, and not missed.
     cursor = latest(talk_topic(pk))
     messages = talk.messages.select_related("author").order_by("-pk")
     context = {

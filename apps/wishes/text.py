@@ -1,11 +1,11 @@
-"""What a wish may consist of."""
+"""Rules for the text of a wish."""
 
 import unicodedata
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-# They make what follows them read in another order than it is written, beyond the wish itself.
+# These change the reading order of the text after them, beyond the wish itself.
 _BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
@@ -17,15 +17,15 @@ def normalize_newlines(text):
 def validate_text(text):
     if any(_is_refused(character) for character in text):
         raise ValidationError(
-            _("The text has control characters in it. Only letters, signs and line breaks are possible."),
+            _("The text contains control characters. Use only letters, signs and line breaks."),
             code="control_characters",
         )
     if text and all(unicodedata.category(character)[0] in "CZ" for character in text):
-        raise ValidationError(_("Nothing of this text can be seen. Write something."), code="invisible")
+        raise ValidationError(_("None of this text is visible. Write something."), code="invisible")
 
 
 def _is_refused(character):
-    # Cs are lone surrogates, which no database and no browser can be given.
+    # Cs are lone surrogates, which databases and browsers can't handle.
     return (unicodedata.category(character) in ("Cc", "Cs") and character != "\n") or unicodedata.bidirectional(
         character
     ) in _BIDIRECTIONAL

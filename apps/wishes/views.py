@@ -1,4 +1,4 @@
-"""The board and what can be done on it. The views are sync because they talk to the database."""
+"""The board and its actions. The views are sync because they query the database."""
 
 import json
 from functools import wraps
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from kit.live import latest
 
 from .forms import WishForm
-from .live import TOPIC
+from .live import TOPIC, item
 from .models import Cheer, Wish
 
 PAGE_SIZE = 20
@@ -28,7 +28,7 @@ class SeeOther(HttpResponseRedirect):
 
 
 def for_members(view):
-    """403 and not a redirect for who is not signed in: a redirect would lose what was being done."""
+    """Answer signed-out visitors with 403: a redirect would lose their input."""
 
     @wraps(view)
     def checked(request, *args, **kwargs):
@@ -57,7 +57,7 @@ def post(request):
 @for_members
 @transaction.atomic
 def cheer(request, pk):
-    # Locked, or the wish could be deleted before the cheer is committed.
+    # Lock the wish, or it could be deleted before the cheer is committed.
     wish = get_object_or_404(Wish.objects.select_for_update(no_key=True), pk=pk)
     if wish.owner_id == request.user.pk:
         raise PermissionDenied(_("Cheers come from others: this wish is your own."))
@@ -82,19 +82,20 @@ def delete(request, pk):
 
 
 def _board(request, form, status=200):
-    # The cursor first: what changes between the two is then shown twice, and not missed.
+    # Take the cursor first: changes in between are then shown twice, and not missed.
     cursor = latest(TOPIC)
     page = Paginator(Wish.objects.board(), PAGE_SIZE).get_page(request.GET.get("page"))
-    # The fragments are the same for everybody: the page's style element says what this viewer has cheered.
+    # All viewers get the same fragments: the page's style element marks those that this viewer has cheered.
     cheered = []
     if request.user.is_authenticated:
-        cheered = Cheer.objects.filter(user=request.user, wish__in=[wish.pk for wish in page])
+        cheered = Cheer.objects.filter(user=request.user, wish__in=[wish.pk for wish in page.object_list])
         cheered = cheered.values_list("wish_id", flat=True)
     context = {
         "form": form,
         "page": page,
+        "items": [item(wish) for wish in page.object_list],
         "cursor": cursor,
-        "cheered": cheered,
+        "cheered": ", ".join(f"#wish-{key}" for key in cheered),
         "max_length": Wish.MAX_LENGTH,
     }
     return render(request, "wishes/board.html", context, status=status)
@@ -132,15 +133,15 @@ def _post_json(request):
 def _own(request, pk):
     wish = get_object_or_404(Wish.objects.select_for_update(), pk=pk)
     if wish.owner_id != request.user.pk:
-        raise PermissionDenied(_("This wish is somebody else’s."))
+        raise PermissionDenied(_("This wish belongs to someone else."))
     return wish
 
 
 def _back(request):
-    """To the page the person came from, if it is one of ours."""
+    """Redirect to the page that the visitor came from, if it is ours."""
     address = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(address, {request.get_host()}, require_https=request.is_secure()):
         return SeeOther(reverse("wishes:board"))
     page = urlsplit(address)._replace(scheme="", netloc="", fragment="").geturl()
-    # What begins with two slashes would name another host.
+    # A path with two leading slashes would name another host.
     return SeeOther(escape_leading_slashes(page) if page.startswith("/") else reverse("wishes:board"))

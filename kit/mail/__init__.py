@@ -1,1 +1,1 @@
-"""Outgoing mail: the mailer `default` keeps each message in a table until the mailer `server` has sent it."""
+"""Outgoing mail: the mailer `default` stores each message in the database until the mailer `server` has sent it."""

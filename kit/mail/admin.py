@@ -6,7 +6,7 @@ from .models import Message
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):
-    """To whom and why not; never what is in it."""
+    """Shows the recipients and the error, never the content."""
 
     fields = list_display = ["created_at", "recipients", "error"]
     readonly_fields = fields
@@ -16,7 +16,7 @@ class MessageAdmin(admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request, obj=None):
-        # The list and its action, but no form.
+        # Allow the list and its action, but no form.
         return super().has_change_permission(request) if obj is None else False
 
     @admin.action(description=_("Send the selected mails again"), permissions=["change"])

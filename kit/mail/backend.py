@@ -1,4 +1,4 @@
-"""The backends of MAILERS: what Django's send_mail calls, and what stands for a mail server where there is none."""
+"""The mail backends of MAILERS: the one for Django's send_mail, and the stand-in for a missing mail server."""
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail.backends.base import BaseEmailBackend
@@ -8,17 +8,17 @@ MISSING = "EMAIL_URL is missing: set it to smtp://user:password@host:587, or MAI
 
 
 class Queue(BaseEmailBackend):
-    """Keeps messages, in the open transaction, and has them sent after it: by a job, or at once where none are done."""
+    """Stores messages in the open transaction. A job sends them after it, or this process if no jobs are run."""
 
     def __init__(self, fail_silently=False, **options):
         super().__init__(**options)
-        # What fails here is the database, and later there is no caller.
+        # Only the database can fail here. Sending fails later, without a caller.
         self.fail_silently = fail_silently
 
     def send_messages(self, email_messages):
         from .models import Message
 
-        # All are made before one is kept: a message that can't be made is the caller's mistake.
+        # Build all before storing any: a message that can't be built is the caller's error.
         kept = [Message.of(message) for message in email_messages if message.recipients()]
         with transaction.atomic():
             for message in kept:

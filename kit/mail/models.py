@@ -11,15 +11,15 @@ from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
 
-# Lines are sent as they were made.
+# Sends lines unchanged.
 AS_MADE = policy.SMTP.clone(refold_source="none")
 KEPT_FOR = timedelta(days=30)
-# How many are kept for /dev/mail/.
+# The number of messages kept for /dev/mail/.
 SHOWN = 100
 
 
 class Message(models.Model):
-    """A mail that has not been sent yet. Its content is a secret: it has links that reset passwords in it."""
+    """A mail that has not been sent yet. The content is secret: it has password reset links."""
 
     id = models.BigAutoField(primary_key=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, db_index=True)
@@ -47,7 +47,7 @@ class Message(models.Model):
         return email.message_from_bytes(bytes(self.content), policy=AS_MADE)
 
     def send(self):
-        """After the open transaction."""
+        """Send the mail after the open transaction."""
         from .tasks import send
 
         if settings.MAIL_SHOWN:
@@ -62,11 +62,11 @@ class Message(models.Model):
         try:
             self.deliver()
         except Exception as error:
-            # It stays in the admin, and the visitor gets the page: as where a job sends it.
+            # Don't fail the visitor's page, just as a job wouldn't: the mail stays in the admin.
             logger.error("Mail %s was not sent, and is kept in the admin: %s", self.pk, error)
 
     def deliver(self):
-        """By the mailer `server`. It is gone from the table then; what fails is raised, and it stays."""
+        """Send with the mailer `server` and delete the mail. On failure, keep it and raise the error."""
         try:
             if mailers["server"].send_messages([Kept(self)]) != 1:
                 raise OSError("The mailer `server` took no message.")
@@ -77,7 +77,7 @@ class Message(models.Model):
 
 
 class Kept(EmailMultiAlternatives):
-    """As any backend expects it: the SMTP one takes the very bytes, one for a provider's API the parts."""
+    """The stored mail for any backend: SMTP sends the exact bytes, a provider's API uses the parts."""
 
     def __init__(self, kept):
         parsed = self._parsed = kept.parsed()

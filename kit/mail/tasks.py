@@ -6,9 +6,9 @@ from .models import KEPT_FOR, Message
 
 @task
 def send(key: int) -> None:
-    """The key alone: arguments of jobs are kept, and shown in the admin. A worker that is killed after the mail server
-    took the message sends it again."""
-    # Sent meanwhile, or deleted by hand: nothing to do.
+    """Takes only the key, because a job's arguments are stored and shown in the admin. If a worker is killed after the
+    mail server accepted the message, the job sends it again."""
+    # It may have been sent or deleted meanwhile.
     if message := Message.objects.filter(pk=key).first():
         message.deliver()
 

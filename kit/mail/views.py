@@ -1,4 +1,4 @@
-"""/dev/mail/: the mails of a project on a developer's machine that has no mail server."""
+"""/dev/mail/: the mails of a project on a developer's machine without a mail server."""
 
 from functools import wraps
 from ipaddress import ip_address
@@ -12,7 +12,7 @@ from django.views.decorators.csp import csp_override
 
 from .models import Message
 
-# The mail's own markup: it looks as its styles say, loads nothing and runs nothing; its links work.
+# For the mail's own HTML: its styles and links work, but it loads and runs nothing.
 POLICY = {
     "default-src": [CSP.NONE],
     "style-src": [CSP.UNSAFE_INLINE],
@@ -35,7 +35,7 @@ def _here_alone(view):
 
 
 def _is_from_here(request):
-    """From this machine, and through no proxy, whose visitors would all look like that."""
+    """Is it from this machine, and not through a proxy, which would make all visitors look local?"""
     if any(name in request.META for name in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA")):
         return False
     try:

@@ -19,7 +19,7 @@ class OpsConfig(AppConfig):
                 'INSTALLED_APPS has no "kit.mail", which keeps mails until they are sent: add it, and '
                 'path("dev/mail/", include("kit.mail.urls")) to urlpatterns in urls.py.'
             )
-        # Before the first model, which would load it and end in a traceback.
+        # Check before the first model, which would load the engine and end in a traceback.
         for alias, database in settings.DATABASES.items():
             engine = database.get("ENGINE", "django.db.backends.dummy")
             try:
@@ -31,8 +31,9 @@ class OpsConfig(AppConfig):
     def ready(self):
         from kit import jobs  # noqa: F401  (connects its receivers)
         from kit.environment import env
+        from kit.serving import threads  # noqa: F401  (the same)
 
         from . import checks  # noqa: F401  (registers them)
 
-        # The settings end with it; here for those that no longer do.
+        # Settings end with env.seal(); this is for those that no longer do.
         env.seal()

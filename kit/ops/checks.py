@@ -1,4 +1,4 @@
-"""System checks: what can be known at start, said in one sentence with its remedy."""
+"""System checks: errors that can be detected at start, each with a hint."""
 
 from inspect import iscoroutinefunction, isroutine
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from kit.serving import modes, not_compared
 
 NO_SERVER = "kit.mail.backend.NoServer"
-# Connections left for PostgreSQL's own superusers, a migration, a backup and a person with psql.
+# Connections reserved for PostgreSQL's superusers, a migration, a backup and a psql session.
 RESERVED_CONNECTIONS = 10
 DIRECTIVES = {
     "base-uri", "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src", "form-action",
@@ -22,13 +22,13 @@ DIRECTIVES = {
     "require-trusted-types-for", "sandbox", "script-src", "script-src-attr", "script-src-elem", "style-src",
     "style-src-attr", "style-src-elem", "trusted-types", "upgrade-insecure-requests", "worker-src",
 }  # fmt: skip
-# A browser takes these for names of hosts, unless they are in quotes (django.utils.csp.CSP has them).
+# Unquoted, browsers take these for host names (use django.utils.csp.CSP).
 KEYWORDS = {"none", "self", "strict-dynamic", "unsafe-eval", "unsafe-hashes", "unsafe-inline", "wasm-unsafe-eval"}
 
 
 def check(kind, number, tag, *, deploy=False):
-    """A system check of a function that yields what it finds, each a sentence and a hint. With `deploy`, for
-    `check --deploy` alone."""
+    """Make a system check of a function that yields pairs of a message and a hint. With `deploy`, it runs only in
+    `check --deploy`."""
 
     def register_it(find):
         @register(tag, deploy=deploy)
@@ -49,16 +49,16 @@ def _is_local():
     return settings.ALLOWED_HOSTS == settings.LOOPBACK_HOSTS
 
 
-# --- What one process can't do for another ---
+# --- State that processes must share ---
 
 
 @check(Error, "E001", Tags.compatibility)
 def check_shared_channel_layer():
-    """A push must reach the pages that hang on another process."""
+    """A push must reach pages connected to other processes."""
     if settings.LIVE_TRANSPORTS != ("polling",) and settings.PROCESSES > 1 and not settings.REDIS_URL:
         yield (
             f"SERVER_MODE={settings.SERVER_MODE} with {settings.PROCESSES} processes needs Redis: with the in-memory "
-            "channel layer a change made in one process is not pushed to the pages that hang on another.",
+            "channel layer a change made in one process is not pushed to the pages connected to another.",
             "Set REDIS_URL, or run SERVER_MODE=asgi with WEB_CONCURRENCY=1.",
         )
 
@@ -69,21 +69,21 @@ def check_shared_cache():
     if backend.endswith("locmem.LocMemCache") and settings.PROCESSES > 1:
         yield (
             f"The cache is in the memory of each of {settings.PROCESSES} processes: each counts limits for itself, and "
-            "does not see what another has deleted.",
+            "keeps keys that another has deleted.",
             "Set CACHE_URL to a Redis (redis://…), or WEB_CONCURRENCY=1.",
         )
 
 
 @check(Error, "E007", Tags.compatibility)
 def check_shared_sessions():
-    """A visitor is served now by this process and now by another."""
+    """Any process may serve a visitor's next request."""
     backend = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("BACKEND", "")
     in_memory = settings.SESSION_ENGINE.endswith("backends.cache") and backend.endswith("locmem.LocMemCache")
     if in_memory and settings.PROCESSES > 1:
         yield (
             f"Sessions are in the memory of each of {settings.PROCESSES} processes: visitors are signed out whenever "
             "another one answers.",
-            "Give CACHES a backend that processes share, such as Redis, or set SESSION_ENGINE to "
+            "Set CACHES to a backend that processes share, such as Redis, or set SESSION_ENGINE to "
             "django.contrib.sessions.backends.cached_db.",
         )
 
@@ -93,15 +93,19 @@ def check_shared_sessions():
 
 @check(Error, "E002", Tags.compatibility)
 def check_connection_budget():
-    """All workers together must not be able to use up PostgreSQL's connections."""
+    """All workers together must not exhaust PostgreSQL's connections."""
     most, opened = settings.DATABASE_MAX_CONNECTIONS, settings.DATABASE_CONNECTIONS
-    # Not the name of the engine, which may be one around PostgreSQL's.
+    # Not the engine's name, which may be one that wraps PostgreSQL's.
     vendor = load_backend(settings.DATABASES["default"]["ENGINE"]).DatabaseWrapper.vendor
+    whose = " of both slots" if settings.SLOT else ""
+    if settings.WEB_REPLICAS > 1:
+        whose = f" of WEB_REPLICAS={settings.WEB_REPLICAS} and of one more during a release"
     if vendor == "postgresql" and opened + RESERVED_CONNECTIONS > most:
         yield (
-            f"The workers{' of both slots' if settings.SLOT else ''} may open {opened} connections to PostgreSQL, "
+            f"The workers{whose} may open {opened} connections to PostgreSQL, "
             f"which with {RESERVED_CONNECTIONS} in reserve is over DATABASE_MAX_CONNECTIONS={most}.",
-            "Lower WEB_CONCURRENCY, or raise DATABASE_MAX_CONNECTIONS together with PostgreSQL's own limit.",
+            f"Lower WEB_CONCURRENCY{' or WEB_REPLICAS' if settings.WEB_REPLICAS > 1 else ''}, or raise "
+            "DATABASE_MAX_CONNECTIONS together with PostgreSQL's own limit.",
         )
 
 
@@ -111,35 +115,35 @@ def _kept():
 
 @check(Error, "E008", Tags.compatibility)
 def check_pool():
-    """Known only at the first query otherwise."""
+    """Otherwise, it shows only at the first query."""
     if _kept() != 0 and settings.DATABASES["default"].get("OPTIONS", {}).get("pool"):
         yield (
             f"CONN_MAX_AGE={_kept()} with a pool: Django refuses every query.",
-            "Take one of the two out of DATABASES in settings.py.",
+            "Remove one of the two from DATABASES in settings.py.",
         )
 
 
 @check(Error, "E009", Tags.compatibility)
 def check_kept_connections():
-    """Known only when there are no connections left otherwise."""
+    """Otherwise, it shows only when no connections are left."""
     if _kept() != 0 and settings.STOCK_ASGI and settings.SERVER_INTERFACE == "ASGI":
         yield (
-            f"CONN_MAX_AGE={_kept()} with STOCK_ASGI=1: Django's own ASGI handler leaves an open connection behind for "
+            f"CONN_MAX_AGE={_kept()} with STOCK_ASGI=1: Django's own ASGI handler leaves an open connection for "
             "each request.",
-            "Set CONN_MAX_AGE to 0, and bound the connections by a pool.",
+            "Set CONN_MAX_AGE to 0, and limit the connections with a pool.",
         )
 
 
-# --- What follows from SITE_URL, unless it was set by hand ---
+# --- Settings derived from SITE_URL, unless set by hand ---
 
 
 @check(Error, "E003", Tags.security, deploy=True)
 def check_debug():
-    """Django's own check of DEBUG is a warning, which stops no release."""
+    """Django's own check of DEBUG is a warning, which doesn't stop a release."""
     if settings.DEBUG and not _is_local():
         yield (
-            f"DEBUG=1 on SITE_URL={settings.SITE_URL}: errors there show code and settings to visitors.",
-            "Remove DEBUG from .env, or set SITE_URL to an address of this machine alone.",
+            f"DEBUG=1 on SITE_URL={settings.SITE_URL}: error pages show code and settings to visitors.",
+            "Remove DEBUG from .env, or set SITE_URL to a local address.",
         )
 
 
@@ -147,8 +151,8 @@ def check_debug():
 def check_public_address():
     if not _is_https() and not _is_local():
         yield (
-            f"SITE_URL={settings.SITE_URL} is public and not encrypted: passwords and sessions travel in clear.",
-            "Give it a certificate and set SITE_URL to the https:// address.",
+            f"SITE_URL={settings.SITE_URL} is public and not encrypted: others can read passwords and sessions.",
+            "Set SITE_URL to an https:// address, which gets a certificate.",
         )
 
 
@@ -156,7 +160,7 @@ def check_public_address():
 def check_mail_leaves():
     if settings.MAILERS["server"].get("BACKEND") == NO_SERVER and not _is_local():
         yield (
-            f"EMAIL_URL is missing: no mail leaves {settings.SITE_URL}, not even a link that resets a password.",
+            f"EMAIL_URL is missing: {settings.SITE_URL} sends no mail, not even password resets.",
             "Run docker/configure EMAIL_URL=smtp://user:password@host:587 (or EMAIL_URL=-, to paste it), then make "
             "release.",
         )
@@ -168,7 +172,7 @@ def check_https_only_settings():
     wrong = [name for name in names if getattr(settings, name)]
     if wrong and not _is_https():
         yield (
-            f"SITE_URL={settings.SITE_URL} with {', '.join(wrong)}: over http a browser sends no secure cookie back, "
+            f"SITE_URL={settings.SITE_URL} with {', '.join(wrong)}: over http, browsers do not send secure cookies, "
             "so no sign-in works, and a redirect to https leads nowhere.",
             "Set SITE_URL to the https:// address, or let settings.py derive them from it.",
         )
@@ -176,7 +180,7 @@ def check_https_only_settings():
 
 @check(Error, "E005", Tags.security)
 def check_cookie_prefixes():
-    """A browser refuses a cookie whose name promises more than its attributes keep."""
+    """Browsers refuse a cookie whose name prefix requires attributes that it lacks."""
     for cookie in ("SESSION_COOKIE", "CSRF_COOKIE", "LANGUAGE_COOKIE"):
         name, domain, path, secure = (
             getattr(settings, f"{cookie}_{each}") for each in ("NAME", "DOMAIN", "PATH", "SECURE")
@@ -200,55 +204,55 @@ def check_site_is_allowed():
     host, _ = split_domain_port(urlsplit(settings.SITE_URL).netloc)
     if not settings.DEBUG and not validate_host(host, settings.ALLOWED_HOSTS):
         yield (
-            f"SITE_URL={settings.SITE_URL} is not among ALLOWED_HOSTS={settings.ALLOWED_HOSTS}: every page is answered "
+            f"SITE_URL={settings.SITE_URL} is not among ALLOWED_HOSTS={settings.ALLOWED_HOSTS}: every page answers "
             "400.",
             "Let settings.py derive ALLOWED_HOSTS from SITE_URL, or add the host there.",
         )
 
 
-# --- WebSockets of the project's own ---
+# --- The project's own WebSockets ---
 
 
 @check(Error, "E011", Tags.urls)
 def check_own_websockets():
-    """Known only when somebody opens one otherwise, and in hybrid mode alone."""
+    """Otherwise, it shows only when a visitor opens one, and only in hybrid mode."""
     from kit.live import consumers
 
     for route in consumers.patterns():
         if not isinstance(route, URLPattern) or not _is_asgi(route.callback):
             yield (
-                f"websocket_urlpatterns has {route}, which leads to no consumer and no other ASGI application.",
-                "Give it path(…, SomeConsumer.as_asgi()). In place of include() and URLRouter, put the routes "
-                "themselves into the list: *module.websocket_urlpatterns.",
+                f"websocket_urlpatterns has {route}, which is neither a consumer nor another ASGI application.",
+                "Use path(…, SomeConsumer.as_asgi()). Instead of include() and URLRouter, put the routes "
+                "into the list: *module.websocket_urlpatterns.",
             )
         elif not str(route.pattern).removeprefix("^").startswith("live/"):
             yield (
                 f"websocket_urlpatterns has {str(route.pattern)!r}, which does not begin with live/: in hybrid mode "
-                "Nginx sends nothing else to the servers that have WebSockets.",
-                "Let the path begin with live/.",
+                "Nginx sends only those paths to the servers with WebSockets.",
+                "Begin the path with live/.",
             )
 
 
 def _is_asgi(application):
-    # Not just callable, which a view is, and a consumer without as_asgi().
+    # Callable is not enough: so are views, and consumers without as_asgi().
     call = application if isroutine(application) else type(application).__call__
     return iscoroutinefunction(call) and not isinstance(application, URLRouter)
 
 
-# --- What pages may load ---
+# --- Content Security Policy ---
 
 
 @check(Error, "E010", Tags.security)
 def check_policies():
-    """A browser passes over what it does not understand of a policy, and the page is more open, or broken."""
+    """Browsers ignore the parts of a policy that they don't understand, which leaves pages too open, or broken."""
     policies = {"SECURE_CSP": settings.SECURE_CSP}
-    hint = "See the section on policies in docs/security.md."
+    hint = 'See "A policy for a path" in docs/security.md.'
     for path, policy in settings.CSP_BY_PATH.items():
         policies[f"CSP_BY_PATH[{path!r}]"] = policy
         if not str(path).startswith("/") or set(path) & set("?#* "):
-            yield f"CSP_BY_PATH has the prefix {path!r}: it begins with a slash and has no query.", hint
+            yield f"CSP_BY_PATH has the prefix {path!r}: expected one that begins with a slash, without a query.", hint
         if not policy:
-            yield f"CSP_BY_PATH[{path!r}] is empty: that would be no policy at all.", hint
+            yield f"CSP_BY_PATH[{path!r}] is empty, which would remove the policy.", hint
     for name, policy in policies.items():
         for fault in _faults_of(policy):
             yield f"{name} {fault}.", hint
@@ -271,23 +275,22 @@ def _faults_of(policy):
 
 @check(Warning, "W002", Tags.security, deploy=True)
 def check_believed_proxies():
-    """In the stack only Nginx reaches the servers."""
+    """In the stack, only Nginx reaches the servers."""
     reachable = not settings.SLOT and settings.BIND_ADDRESS not in settings.LOOPBACK_HOSTS
     if reachable and settings.FORWARDED_ALLOW_IPS == "*":
         yield (
             f"FORWARDED_ALLOW_IPS=* with BIND_ADDRESS={settings.BIND_ADDRESS}: a client that reaches the port can "
-            "claim any address, and that it came by https.",
+            "claim any address, and https.",
             "Set FORWARDED_ALLOW_IPS to the networks of the proxies in front, or BIND_ADDRESS to 127.0.0.1.",
         )
 
 
 @check(Warning, "W003", Tags.security, deploy=True)
 def check_https_arrives():
-    """Gunicorn has no certificate: https is known from what a proxy says."""
+    """Gunicorn has no certificate: only a proxy can tell it that a request came by https."""
     if settings.SECURE_SSL_REDIRECT and not settings.FORWARDED_ALLOW_IPS and not settings.SECURE_PROXY_SSL_HEADER:
         yield (
-            f"SITE_URL={settings.SITE_URL}, but no proxy is believed when it says that a visitor came by https: each "
-            "page redirects to itself for ever.",
+            f"SITE_URL={settings.SITE_URL}, but no proxy is trusted to report https, so each page redirects to itself.",
             "Set FORWARDED_ALLOW_IPS to the address of the proxy that holds the certificate.",
         )
 
@@ -297,12 +300,12 @@ def check_https_arrives():
 
 @check(Warning, "W004", Tags.compatibility)
 def check_middleware_is_async():
-    """One that is sync-only holds a thread for the whole of every request, and makes all that is around it sync."""
+    """A sync-only middleware holds a thread for the whole of each request, and makes all middleware around it sync."""
     for path in settings.MIDDLEWARE if settings.SERVER_INTERFACE == "ASGI" else ():
         if not getattr(import_string(path), "async_capable", False):
             yield (
-                f"{path} is sync-only: under ASGI each request keeps a thread from its beginning to its end.",
-                "Write it for both (django.utils.decorators.sync_and_async_middleware), take another one, or serve "
+                f"{path} is sync-only: under ASGI each request holds a thread to its end.",
+                "Support both (django.utils.decorators.sync_and_async_middleware), use another one, or serve "
                 "pages by WSGI (SERVER_MODE=hybrid).",
             )
 
@@ -312,18 +315,18 @@ def check_memory_of_workers():
     fit = modes.workers_that_fit()
     if fit < settings.WORKERS:
         yield (
-            f"WEB_CONCURRENCY={settings.WORKERS} is more than the {fit} workers that the memory of this container "
-            "suffices for: when they need it, the kernel ends one after the other.",
-            "Lower WEB_CONCURRENCY, or leave it empty; or raise WEB_MEMORY.",
+            f"WEB_CONCURRENCY={settings.WORKERS} is more than the {fit} workers that fit into the memory of this "
+            "container: under load, the kernel kills them.",
+            "Lower WEB_CONCURRENCY, leave it empty, or raise WEB_MEMORY.",
         )
 
 
 @check(Warning, "W006", Tags.compatibility)
 def check_compared_versions():
-    """kit.serving steps back where it was not compared with what is installed, see kit/serving/__init__.py."""
+    """kit.serving leaves versions that it wasn't compared with to Django's handler, see kit/serving/__init__.py."""
     if settings.SERVER_INTERFACE == "ASGI" and (others := not_compared()):
         yield (
-            f"kit.serving was not compared with {' and '.join(others)}: Django's own ASGI handler serves, which takes "
-            "several times the CPU for a request.",
-            "Take the template's newer version (make update), or the one before of what is named here.",
+            f"kit.serving does not support {' and '.join(others)} yet: Django's own ASGI handler serves, at several "
+            "times the CPU per request.",
+            "Update the template (make update), or install the version before.",
         )

@@ -1,4 +1,4 @@
-"""Is this process alive, and is it ready to be sent requests?"""
+"""Liveness and readiness probes."""
 
 from contextlib import suppress
 
@@ -11,29 +11,29 @@ from django.http import HttpResponse, HttpResponseNotAllowed, JsonResponse
 
 LIVE = "/healthz/live"
 READY = "/healthz/ready"
-# A request with this header proves that whoever sends it knows SECRET_KEY, and is told how it has arrived here.
+# A request with this header proves that the sender knows SECRET_KEY; the answer describes the request as received.
 PROOF_HEADER = "X-Doctor"
-# Seconds for which a proof is one.
+# Seconds that a proof is valid.
 PROOF_AGE = 60
-# Seconds to wait for Redis: a probe is repeated, so it need not be patient.
+# Seconds to wait for Redis. Probes are repeated, so a short timeout will do.
 REDIS_TIMEOUT = 2
 
 
 def live(request):
-    """200 as long as this process can answer at all: no input, no output."""
+    """200 as long as this process can answer at all, without any I/O."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
     return HttpResponse("alive\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
 def ready(request):
-    """200 or 503, and JSON: `status` ready, degraded or unavailable; `mode`; `slot`, in the stack blue or green, else
-    null; `dependencies`, each "ok" or why not.
+    """200 or 503, with JSON: `status` (ready, degraded or unavailable); `mode`; `slot` (blue or green in the stack,
+    else null); `revision` (the image's commit, or null); `dependencies`, each "ok" or an error.
 
-    Without the database, or its tables, nothing works: 503. Without Redis pages are only later to show a change
-    (kit.live asks the database every few seconds), so the process stays in service and says that it is degraded.
+    503 if the database is unavailable or not migrated. Without Redis, pages only update later (kit.live polls the
+    database every few seconds), so the process stays in service and reports that it is degraded.
 
-    To whoever proves to know SECRET_KEY (`proof`): also `request`, the scheme, client and host as Django sees them.
+    A sender that knows SECRET_KEY (`proof`) also gets `request`: the scheme, client and host as Django sees them.
     """
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
@@ -46,7 +46,10 @@ def ready(request):
         status = "degraded"
     else:
         status = "ready"
-    answer = {"status": status, "mode": settings.SERVER_MODE, "slot": settings.SLOT, "dependencies": dependencies}
+    answer = {
+        "status": status, "mode": settings.SERVER_MODE, "slot": settings.SLOT,
+        "revision": settings.REVISION, "dependencies": dependencies,
+    }  # fmt: skip
     if _is_proven(request):
         answer["request"] = {
             "scheme": request.scheme,
@@ -81,11 +84,11 @@ def _database() -> str:
     try:
         is_migrated = MigrationRecorder(connection).has_table()
         connection.close_if_unusable_or_obsolete()
-    # Of a wrapped engine it may be anything, and whatever it is, no request can be answered.
+    # A wrapped engine may raise anything, and whatever it is, no request can be answered.
     except Exception as error:
         with suppress(Exception):
             connection.close()
-        # Only the kind of error: its text names hosts and users, and anybody may ask.
+        # Only the error's type: its text names hosts and users, and anyone may ask.
         return f"unreachable ({type(error).__name__})"
     return "ok" if is_migrated else "not migrated (manage.py migrate_once)"
 

@@ -8,15 +8,15 @@ from . import health
 
 
 class HealthMiddleware:
-    """Answers the probes before anything else looks at the request: a load balancer that asks by IP address would be
-    refused for its Host header, and liveness must not depend on a session, a template or a database."""
+    """Answers probes before all other middleware: a load balancer that asks by IP address would be refused for its Host
+    header, and liveness must not depend on a session, a template or a database."""
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response):
         self.is_async = iscoroutinefunction(get_response)
-        # Loaded by gunicorn.conf.py, where METRICS=1.
+        # gunicorn.conf.py loads it if METRICS=1.
         figures = sys.modules.get("kit.figures")
         self.get_response = figures.counted(get_response) if figures else get_response
         if self.is_async:
@@ -35,17 +35,17 @@ class HealthMiddleware:
         if request.path_info == health.LIVE:
             return health.live(request)
         if request.path_info == health.READY:
-            # It waits for the database and Redis; the event loop must not.
+            # It waits for the database and Redis, which would block the event loop.
             return await sync_to_async(health.ready)(request)
         return await self.get_response(request)
 
 
 class BrowserPolicyMiddleware(MiddlewareMixin):
-    """CSP_BY_PATH, for Django's ContentSecurityPolicyMiddleware, which stands right outside of this one; and the
-    headers that Django has no settings for. A view that has set one of them keeps its own."""
+    """Applies CSP_BY_PATH, for Django's ContentSecurityPolicyMiddleware right outside of it, and sets headers that
+    Django has no settings for. A view that sets one of them keeps its own."""
 
     async def __acall__(self, request):
-        # Not on a thread, where Django's own handler serves.
+        # Inline, because Django's own handler would use a thread.
         return self.process_response(request, await self.get_response(request))
 
     def process_response(self, request, response):
@@ -55,13 +55,13 @@ class BrowserPolicyMiddleware(MiddlewareMixin):
             response._csp_config = policy
         headers = response.headers
         headers.setdefault("Cross-Origin-Resource-Policy", settings.SECURE_CROSS_ORIGIN_RESOURCE_POLICY)
-        # Only a document has abilities to lose; for what a page polls the header is half a kilobyte of nothing.
+        # Only for documents: other responses, such as those of polling, would carry half a kilobyte for nothing.
         if headers.get("Content-Type", "").startswith("text/html"):
             headers.setdefault("Permissions-Policy", settings.SECURE_PERMISSIONS_POLICY)
         return response
 
 
 def policy_for(path: str) -> dict | None:
-    """The policy of CSP_BY_PATH for `path`, that of the longest prefix which is all of it or ends before a slash."""
+    """The policy in CSP_BY_PATH for the longest prefix of `path` that ends at a slash or is all of it."""
     fitting = [prefix for prefix in settings.CSP_BY_PATH if f"{path}/".startswith(f"{prefix.rstrip('/')}/")]
     return settings.CSP_BY_PATH[max(fitting, key=len)] if fitting else None

@@ -1,4 +1,4 @@
-"""Asks through Nginx what a visitor would ask. What is wrong is raised as one sentence."""
+"""Sends a visitor's requests through Nginx. Raises each error as one sentence."""
 
 import asyncio
 import http.client
@@ -16,11 +16,11 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 
 from kit.live.topics import REGISTRATIONS
 
-# Where Nginx listens, inside the stack.
+# Nginx's ports inside the stack.
 PORTS = {"http": 8080, "https": 8443}
-# Seconds for each answer.
+# Seconds to wait for each answer.
 TIMEOUT = 10
-# A topic that is none.
+# An unknown topic.
 NOWHERE = "no/such/topic"
 
 
@@ -34,7 +34,7 @@ class Answer:
     headers: http.client.HTTPMessage
     text: str
     asked_from: str
-    """The address of this side of the connection."""
+    """Our address on the connection."""
 
 
 class Visitor:
@@ -47,12 +47,12 @@ class Visitor:
         site: str | None = None,
         timeout: float = TIMEOUT,
     ):
-        """Of Nginx at `host`, by the scheme of the site; or of whatever listens at that port. `site`: SITE_URL, or
-        another of its addresses."""
+        """Ask Nginx at `host` by the site's scheme, or the server at `port`. `site`: SITE_URL, or another of the site's
+        addresses."""
         self.site = urlsplit(site or settings.SITE_URL)
         self.tls = None
         if self.site.scheme == "https" if tls is None else tls:
-            # Until there is a certificate Nginx has one of its own making, and the slot serves all the same.
+            # Without a certificate yet, Nginx uses a self-signed one, and the slot still serves.
             self.tls = ssl.create_default_context()
             self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
         self.address = (host, port or PORTS[self.site.scheme])
@@ -86,22 +86,22 @@ class Visitor:
             connection.close()
 
     def check_page(self) -> str:
-        """The page / and each static file that it names. What was looked at."""
+        """Request the page / and each static file in it. Returns what was checked."""
         page = self.ask("/")
         if page.status >= http.HTTPStatus.BAD_REQUEST:
-            raise Wrong(f"The page / is answered {page.status}: look at the log of web-{settings.SLOT}.")
+            raise Wrong(f"The page / returns {page.status}: look at the log of web-{settings.SLOT}.")
         paths = set(re.findall(rf'(?:href|src)="({re.escape(settings.STATIC_URL)}[^"?#]+)', page.text))
         for path in paths:
             status = self.ask(path).status
             if status != http.HTTPStatus.OK:
-                raise Wrong(f"The page / names {path}, which is answered {status}.")
+                raise Wrong(f"The page / names {path}, which returns {status}.")
         return f"/ and {len(paths)} static files"
 
     def check_live(self) -> str:
-        """A WebSocket there and back, or the refusal where this mode has none. What was looked at.
+        """Use a WebSocket, or expect its refusal where this mode has none. Returns what was checked.
 
-        It is that of a topic which everyone may follow. Where all are private, a handshake for one that does not exist
-        shows as much: only what speaks WebSocket answers it 404 in plain text. Django says 426.
+        It follows a public topic. If all topics are private, it asks for an unknown one: a WebSocket server answers
+        that with 404 in plain text, and Django's page with 426.
         """
         if not REGISTRATIONS:
             return "no topic is registered"
@@ -111,15 +111,15 @@ class Visitor:
         if "websocket" not in settings.LIVE_TRANSPORTS:
             status = self.ask(path).status
             if status != http.HTTPStatus.UPGRADE_REQUIRED:
-                raise Wrong(f"{path} is answered {status}, where {settings.SERVER_MODE} mode has to refuse it.")
-            return f"{path} is refused with 426, as it has to be in {settings.SERVER_MODE} mode"
+                raise Wrong(f"{path} returns {status}, but {settings.SERVER_MODE} mode has to refuse it.")
+            return f"{path} is refused with 426, as expected in {settings.SERVER_MODE} mode"
         try:
             asyncio.run(self._open(path))
         except InvalidStatus as error:
             status, kind = error.response.status_code, error.response.headers.get("Content-Type", "")
             if topic == NOWHERE and status == http.HTTPStatus.NOT_FOUND and kind.startswith("text/plain"):
                 return f"{path} is refused with 404 by what speaks WebSocket: no topic is public"
-            raise Wrong(f"The WebSocket {path} does not open: it is answered {status} instead of 101.") from error
+            raise Wrong(f"The WebSocket {path} does not open: it returns {status} instead of 101.") from error
         except TimeoutError as error:
             raise Wrong(f"The WebSocket {path} does not open and answer within {self.timeout} s.") from error
         except (InvalidHandshake, WebSocketException, OSError) as error:
@@ -127,8 +127,8 @@ class Visitor:
         return path
 
     async def _open(self, path):
-        # Not websockets.sync: it reads on a thread of its own, and a TLS connection that one thread reads while another
-        # writes breaks or hangs, once in a hundred times.
+        # Not websockets.sync: it reads on another thread, and a TLS connection that is read and written by two threads
+        # at once breaks or hangs, about once in a hundred times.
         host, port = self.address
         tls = {"ssl": self.tls, "server_hostname": self.site.hostname} if self.tls else {}
         async with (
@@ -142,13 +142,13 @@ class Visitor:
             await (await websocket.ping())
 
     def check_csrf(self) -> str:
-        """A form is fetched and sent back, as a browser does it; and it is refused without its token."""
+        """Get a form and post it like a browser. It must be refused without its token."""
         form = resolve_url(settings.LOGIN_URL)
         page = self.ask(form)
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
         cookies = [header.split(";")[0] for header in page.headers.get_all("Set-Cookie", [])]
         if not token or not cookies:
-            raise Wrong(f"The page {form} is answered {page.status}, without a form or without a cookie.")
+            raise Wrong(f"The page {form} returns {page.status}, without a form or without a cookie.")
         with_token, without = (
             self.ask(
                 reverse("set_language"),
@@ -164,7 +164,7 @@ class Visitor:
             for extra in (f"&csrfmiddlewaretoken={token[1]}", "")
         )
         if with_token >= http.HTTPStatus.BAD_REQUEST:
-            raise Wrong(f"A form of {form} that is sent back is answered {with_token}.")
+            raise Wrong(f"The form of {form}, sent back with its token, returns {with_token}.")
         if without != http.HTTPStatus.FORBIDDEN:
-            raise Wrong(f"A form without its token is answered {without}, where it has to be refused with 403.")
+            raise Wrong(f"A form without its token returns {without}: it has to be refused with 403.")
         return "a form is taken with its token, and refused without"

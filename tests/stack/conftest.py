@@ -1,5 +1,5 @@
-"""The stack, in a copy of this clone, under a project name and on a port of its own: a stack that runs here, .env and
-secrets/ are not touched. Its mode is that of .env, or E2E_MODE; its name NAME-e2e, or E2E_PROJECT."""
+"""Starts the stack in a copy of this clone, under another project name and port, so that a running stack, .env and
+secrets/ stay untouched. Its mode is that of .env, or E2E_MODE; its name is NAME-e2e, or E2E_PROJECT."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from django.conf import settings
 from tests.test_containers import Loader
 
 ROOT = Path(settings.BASE_DIR)
-# As Compose takes it.
+# In Compose's format.
 NAME = re.sub("[^a-z0-9]+", "-", ROOT.name.lower()).strip("-") or "project"
 
 
@@ -36,7 +36,7 @@ class Stack:
         }
 
     def run(self, *command, **variables):
-        """What the command prints, which is shown while it runs."""
+        """Run a command and show its output, which is returned."""
         self.say(f"$ {' '.join(command)}")
         lines = []
         with subprocess.Popen(
@@ -50,7 +50,7 @@ class Stack:
         return "".join(lines)
 
     def python(self, code):
-        """What Django prints in the server that visitors are sent to."""
+        """The output of code in the active Django server."""
         slot = self.ready()["slot"]
         return self.run(
             "docker", "compose", "exec", "-T", f"web-{slot}", "python", "manage.py", "shell", "-v0", "-c", code
@@ -60,7 +60,7 @@ class Stack:
         return json.loads(self.get("/healthz/ready").text)
 
     def get(self, path, **headers):
-        """The answer of Nginx, with its body as `text`."""
+        """Nginx's response, with its body as `text`."""
         connection = HTTPConnection("localhost", self.port, timeout=30)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -70,13 +70,13 @@ class Stack:
 
 
 def copy_of_the_clone(folder):
-    """What Git tracks or would take, and what the owner's own settings need: own variables and secrets."""
+    """Copy the files that Git tracks or would add, and your own variables and secrets, which your settings need."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     for name in filter(None, listed.stdout.split("\0")):
-        # The owner's own steps of a release may tell others of it.
+        # Your release hooks may notify others.
         if (ROOT / name).is_file() and not name.startswith("docker/hooks/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
@@ -92,7 +92,7 @@ def copy_of_the_clone(folder):
 
 
 def compose_files(folder):
-    """For COMPOSE_FILE: those of the project, and one that publishes the port of Nginx alone."""
+    """The value of COMPOSE_FILE: the project's files, and one that publishes only Nginx's port."""
     names = [name for name in ("docker-compose.yml", "docker-compose.override.yml") if (folder / name).exists()]
     services = {
         service
@@ -125,7 +125,7 @@ def stack(request, tmp_path_factory):
     stack.mode = os.environ.get("E2E_MODE") or asked.stdout.strip()
     down = ["docker", "compose", "--progress", "quiet", "--profile", "*", "down"]
     down += ["--volumes", "--remove-orphans", "--timeout", "5"]
-    # What a run that was killed has left.
+    # Clean up after a killed run.
     stack.run(*down, SERVER_MODE=stack.mode)
     try:
         stack.run("make", f"up-{stack.mode}")

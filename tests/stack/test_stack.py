@@ -1,9 +1,10 @@
-"""`make e2e`: the stack on Docker as `make up-…` starts it, one step after the other."""
+"""`make e2e`: the stack on Docker as `make up-…` starts it, step by step."""
 
 import re
 import threading
 import time
 
+import pytest
 from django.conf import settings
 from django.shortcuts import resolve_url
 
@@ -13,10 +14,22 @@ PAGE = resolve_url(settings.LOGIN_URL)
 MAKE_USER = "from django.contrib.auth import get_user_model as u; u()(**{u().USERNAME_FIELD: 'e2e@example.com'}).save()"
 DELETE_USERS = "from django.contrib.auth import get_user_model as u; u().objects.all().delete()"
 COUNT_USERS = "from django.contrib.auth import get_user_model as u; print('users:', u().objects.count())"
+DO_A_JOB = """
+import time
+from django.conf import settings
+from kit.jobs import prune
+job = prune.enqueue()
+for _ in range(120 * bool(settings.WORKER_PROCESSES)):
+    job.refresh()
+    if job.is_finished:
+        break
+    time.sleep(0.5)
+print("job:", job.status if settings.WORKER_PROCESSES else "no worker")
+"""
 
 
 class Load:
-    """Visitors who ask for a page the whole time: what they were answered that is no page."""
+    """Visitors who request a page all the time. Records all responses other than the page."""
 
     def __init__(self, stack):
         self.stack, self.asked, self.failed, self.ended = stack, 0, [], threading.Event()
@@ -68,13 +81,20 @@ def test_a_websocket_is_opened_or_the_answer_says_what_opens_one(stack):
         assert stack.get(f"/live/{topic}/changes").status in (200, 403), topic
 
 
+def test_a_job_is_done(stack):
+    said = stack.python(DO_A_JOB)
+    if "job: no worker" in said:
+        pytest.skip("WORKER_PROCESSES=0")
+    assert "job: SUCCESSFUL" in said
+
+
 def test_another_host_than_the_site_is_refused(stack):
     assert stack.get("/", Host="evil.example").status in (400, 404, 421)
 
 
 def test_a_release_and_a_rollback_lose_no_request(stack):
     before = stack.ready()["slot"]
-    # Another version: whatever is in apps/ is part of the image.
+    # Makes another version, because the image contains apps/.
     (stack.folder / "apps/e2e.py").write_text("")
     for command in ("release", "rollback"):
         with Load(stack) as load:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 SIGN_UP, SIGN_IN, SIGN_OUT = (reverse(f"account_{name}") for name in ("signup", "login", "logout"))
 FIRST_PAGE, LAST_PAGE = resolve_url(settings.LOGIN_REDIRECT_URL), resolve_url(settings.LOGOUT_REDIRECT_URL)
-# Addresses that `next` must not lead to: other sites, other schemes, and the account pages themselves.
+# Values that `next` must ignore: other sites, other schemes, and the account pages themselves.
 UNSAFE = [
     "https://evil.example/",
     "//evil.example/",

@@ -1,4 +1,4 @@
-"""Guesses at a password, in the forms of the site and of the admin."""
+"""Password guessing in the forms of the site and of the admin."""
 
 import re
 from unittest.mock import patch

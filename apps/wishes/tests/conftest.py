@@ -7,7 +7,7 @@ from apps.wishes.models import Talk, Wish
 
 @pytest.fixture(autouse=True)
 def english(settings):
-    """The texts that the tests expect, whatever language the project begins with."""
+    """The tests expect English texts, whatever language the project starts with."""
     settings.LANGUAGE_CODE = "en"
 
 

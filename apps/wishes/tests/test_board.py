@@ -1,9 +1,11 @@
 import re
+from datetime import UTC, datetime
 
 import pytest
+from django.utils import translation
 from pytest_django.asserts import assertContains, assertNotContains
 
-from apps.wishes import views
+from apps.wishes import live, views
 from apps.wishes.models import Cheer, Wish
 from kit.live import latest
 
@@ -48,6 +50,18 @@ def test_a_page_that_does_not_exist_shows_the_nearest_one(cast, asked, number):
     assert cast.outsider.client.get(f"/?page={asked}").context["page"].number == number
 
 
+def test_what_pages_share_of_a_wish_is_what_it_is_now_and_in_their_language(cast, wish):
+    cast.outsider.client.get("/")
+    Wish.objects.update(text="A cat", created_at=datetime(2001, 2, 3, tzinfo=UTC), granted_at=datetime.now(UTC))
+    type(cast.owner.user).objects.filter(pk=wish.owner_id).update(username="renamed")
+    Cheer.objects.create(wish=wish, user=cast.member.user)
+    page = cast.outsider.client.get("/")
+    for part in (">A cat<", ">renamed<", '"2001-02-03T00:00:00+00:00"', ">Granted<", ">1 cheer<"):
+        assertContains(page, part)
+    with translation.override("de"):
+        assert '<time datetime="2001-02-03T00:00:00+00:00">3. Februar 2001 ' in live.render([wish.pk])[str(wish.pk)]
+
+
 @pytest.mark.parametrize("who", ["owner", "outsider"])
 def test_more_wishes_need_no_more_queries(cast, django_assert_max_num_queries, who):
     post_many(cast.owner, 1)
@@ -71,7 +85,7 @@ def test_the_cursor_is_taken_before_the_wishes_are_read(cast, wish, monkeypatch)
     cast.outsider.client.get("/")
 
     def late(topic):
-        # What is posted while the page is made is in it, or comes after its cursor.
+        # A wish posted while the page is built is on it, or comes after its cursor.
         Wish.objects.create(owner=cast.owner.user, text="at the same moment")
         return "41"
 
@@ -97,7 +111,7 @@ def test_who_is_signed_out_is_offered_an_account_and_no_form(cast, wish):
 def test_the_style_of_the_page_says_which_buttons_are_whose(cast, wish):
     Cheer.objects.create(wish=wish, user=cast.member.user)
     owned = f'.wish[data-owner="{cast.owner.user.pk}"] .for-owner'
-    cheered = f"#wish-{wish.pk} .cheered"
+    cheered = f":is(#wish-{wish.pk}) .cheered"
     page = cast.owner.client.get("/").content.decode()
     assert owned in page
     assert cheered not in page

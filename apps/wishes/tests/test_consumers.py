@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Socket(ApplicationCommunicator):
-    """Channels' WebsocketCommunicator is this and more, and wants the server Daphne installed."""
+    """Like Channels' WebsocketCommunicator, which requires Daphne."""
 
     async def send(self, **message):
         await self.send_input({"type": "websocket.receive", **message})

@@ -1,4 +1,4 @@
-"""Whatever changes a wish is published, through real commits: positions are assigned there."""
+"""Every change of a wish is published. The tests commit, because positions are assigned at the commit."""
 
 import pytest
 from django.db import transaction

@@ -33,7 +33,7 @@ ACCEPTED = {
 
 @pytest.fixture(params=["form", "json"])
 def post(request):
-    """Posts a text in one of the two ways in which it can be sent."""
+    """Posts a text in each of the two ways."""
 
     def send(person, text):
         if request.param == "form":
@@ -121,7 +121,7 @@ def test_errors_in_json_are_by_field(cast):
     ids=["nothing", "half", "a form", "bytes", "deep", "long number"],
 )
 def test_a_body_that_is_not_json_is_told_what_a_good_one_is(cast, body):
-    # The test client sends no type with an empty body, unless it is said twice.
+    # The test client sends no type with an empty body, unless it is given twice.
     json_type = "application/json"
     response = cast.member.client.post("/wishes/", body, content_type=json_type, CONTENT_TYPE=json_type)
     assert response.status_code == 400

@@ -1,7 +1,7 @@
-"""What can be known of the stack from inside of it. docker/doctor adds what can be known from the machine alone.
+"""The doctor's checks from inside the stack. docker/doctor adds those that only the host can make.
 
-A check yields what it finds; nothing, where it does not apply. The command doctor leaves it out where something that it
-rests on is broken, so that a cause does not hide among what follows from it.
+A check yields its findings, or nothing where it does not apply. The command doctor skips checks that depend on a broken
+one, so that a cause is not buried under its effects.
 """
 
 from typing import NamedTuple

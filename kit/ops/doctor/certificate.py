@@ -1,11 +1,11 @@
-"""The certificate that a server shows, whoever has issued it."""
+"""Examines the certificate that a server presents, from any issuer."""
 
 import socket
 import ssl
 import time
 from dataclasses import dataclass
 
-# OpenSSL's verification codes, and what they mean for one certificate.
+# OpenSSL's verification codes, and their meaning for the certificate.
 FAULTS = {
     9: "is not valid yet",
     10: "has expired",
@@ -18,33 +18,33 @@ SELF_SIGNED = 18
 @dataclass(frozen=True)
 class Certificate:
     fault: str | None
-    """What is wrong with it by itself."""
+    """The certificate's own error; None if there is none."""
     days: float | None
-    """For which it is still good; None where it has a fault."""
+    """Until it expires; None if it has an error."""
     distrust: str | None
-    """Why a browser would not trust whoever has issued it, in OpenSSL's words; None where it would."""
+    """Why browsers don't trust the issuer, in OpenSSL's words; None if they do."""
 
 
 def certificate(host: str, port: int, name: str, timeout: float) -> Certificate:
-    """What the server there shows to who asks for `name`. Raises OSError where there is none."""
+    """The certificate that the server presents for `name`. Raises OSError if there is none."""
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE
     with _connection(host, port, name, blind, timeout) as connection:
         itself = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
 
-    everybody = ssl.create_default_context()
-    # Which browsers are not about an authority's own certificate.
-    everybody.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    browsers_trust = ssl.create_default_context()
+    # Browsers are not strict about an authority's own certificate.
+    browsers_trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
     distrust = None
     try:
-        _connection(host, port, name, everybody, timeout).close()
+        _connection(host, port, name, browsers_trust, timeout).close()
     except ssl.SSLCertVerificationError as error:
         distrust = error.verify_message
         if error.verify_code == SELF_SIGNED:
             return Certificate("is self-signed: no authority has issued one", None, distrust)
 
-    # Trusting it because it is that one leaves its name and its dates to be verified.
+    # Trust this very certificate: its name and dates are still verified.
     acquainted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     acquainted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     acquainted.load_verify_locations(cadata=itself)

@@ -1,4 +1,4 @@
-"""What the stack rests on, asked with the settings that .env and secrets/ have now, whatever runs."""
+"""Checks of the services behind the stack, with the current settings of .env and secrets/, whatever is running."""
 
 import asyncio
 import secrets
@@ -25,18 +25,18 @@ from kit.ops.checks import NO_SERVER, RESERVED_CONNECTIONS
 
 from . import broken, ok, warning
 
-# Share of a budget above which there is little left.
+# The used share of a limit from which a finding warns.
 NEARLY_USED_UP = 0.9
-# Minutes for which a job may be due before it is said.
+# Minutes that a job may be due before a finding warns.
 JOBS_WAIT_WITHIN = 5
-# Seconds for a message to go through Redis.
+# Seconds for a message to pass through Redis.
 PUSHED_WITHIN = 5
 MORE_MEMORY = "Raise REDIS_MAXMEMORY in .env, and REDIS_MEMORY with it, then docker compose up --detach --wait redis"
 LATE = "A change reaches open pages some seconds later, by polling: pushes go through Redis."
 
 
 def check_settings():
-    """Django's system checks, its own and ours."""
+    """Django's system checks, including the project's and kit's."""
     messages = [
         message
         for message in run_checks(include_deployment_checks=True)
@@ -45,16 +45,16 @@ def check_settings():
     for message in sorted(messages, key=lambda message: -message.level):
         what, hint = f"{message.msg} ({message.id})", message.hint or "See manage.py check --deploy."
         if message.level >= ERROR:
-            yield broken(what, "No release starts with an error of Django's system checks.", hint)
+            yield broken(what, "An error of Django's system checks stops a release.", hint)
         else:
-            yield warning(what, "Django's system checks warn of it.", hint)
+            yield warning(what, "Django's system checks warn about it.", hint)
     if not messages:
         yield ok("Django's system checks find nothing")
 
 
 @contextmanager
 def _connection():
-    """One of its own, outside any pool: a pool that can't connect keeps a process from ending."""
+    """A connection outside any pool: a pool that can't connect keeps the process from exiting."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
     connection.settings_dict["OPTIONS"].pop("pool", None)
     try:
@@ -68,19 +68,19 @@ def check_database():
         with _connection() as connection:
             connection.ensure_connection()
             yield ok(f"{connection.display_name} answers")
-    # Of a wrapped engine it may be anything.
+    # A wrapped engine may raise anything.
     except Exception as error:
         yield _no_database(str(error).strip())
 
 
 def _no_database(error):
-    why = "Without the database every page is answered 500 or 503."
-    # libpq puts the attempts before the reason.
+    why = "Without the database every page fails with 500 or 503."
+    # libpq lists its attempts before the reason.
     reason = error.splitlines()[-1].strip()
     if "password authentication failed" in error:
         return broken(
-            "PostgreSQL refuses the password that the servers have.",
-            f"{why} PostgreSQL remembers the one that it was made with.",
+            "PostgreSQL refuses the servers' password.",
+            f"{why} PostgreSQL keeps the password that it was created with.",
             f"Put the old password back into secrets/, or give PostgreSQL the new one: {_psql('\\password')}",
         )
     if "does not exist" in error:
@@ -91,12 +91,12 @@ def _no_database(error):
             f"{why} More are open than DATABASE_MAX_CONNECTIONS={settings.DATABASE_MAX_CONNECTIONS} allows for.",
             _whose_connections(),
         )
-    start = "docker compose up --detach --wait postgres; where it is elsewhere, correct secrets/database_url"
+    start = "docker compose up --detach --wait postgres; if it is elsewhere, correct secrets/database_url"
     return broken(f"The database does not answer: {reason}", why, start)
 
 
 def check_jobs():
-    """Asked of the table: whether a worker does what is due, and what it has given up."""
+    """Do workers run the jobs that are due? Which have they given up?"""
     if not apps.is_installed("django_ox"):
         return
     from django_ox.models import OxTask
@@ -107,14 +107,14 @@ def check_jobs():
         oldest = due.aggregate(at=Min(Coalesce("run_after", "enqueued_at")))["at"]
         failed = OxTask.objects.filter(status="FAILED", finished_at__gt=timezone.now() - timedelta(days=1)).count()
     except DatabaseError:
-        # It does not answer, or is not migrated: other checks say so.
+        # Other checks report a database that doesn't answer or isn't migrated.
         return
     minutes = int((timezone.now() - oldest).total_seconds() / 60) if oldest else 0
     if oldest and minutes >= JOBS_WAIT_WITHIN:
         none = "WORKER_PROCESSES=0" if not settings.WORKER_PROCESSES else "the workers are busy, or none runs"
         yield warning(
             f"{due.count()} jobs wait, the oldest for {minutes} min: {none}.",
-            "Mails and whatever else is done by jobs are late.",
+            "Mails and other jobs are late.",
             "docker compose logs --tail 50 worker-$(docker/read_env SLOT), or raise WORKER_PROCESSES in .env and make "
             "release",
         )
@@ -123,8 +123,8 @@ def check_jobs():
     if failed:
         yield warning(
             f"{failed} jobs failed for good within a day",
-            "They are not tried again until you say so.",
-            f"see their tracebacks, and retry them, in {address}?status__exact=FAILED",
+            "They are not retried automatically.",
+            f"read their tracebacks, and retry them, in {address}?status__exact=FAILED",
         )
 
 
@@ -141,11 +141,11 @@ def _psql(command):
 
 def _whose_connections():
     counted = "SELECT application_name, client_addr, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3"
-    return f"See whose they are: {_psql(counted)}"
+    return f"See who opened them: {_psql(counted)}"
 
 
-# The least of what the server, this role and this database allow, and how many of those are open: a provider's plan may
-# be any of the three.
+# The lowest of the limits of the server, the role and the database, with the number of open connections that count
+# towards it: a provider's plan may set any of the three.
 LIMIT_OF_CONNECTIONS = """
 WITH open AS (SELECT usename, datname FROM pg_stat_activity WHERE backend_type = 'client backend')
 SELECT current_setting('max_connections')::int, (SELECT count(*) FROM open)
@@ -158,7 +158,7 @@ ORDER BY 1 LIMIT 1
 
 
 def check_connections():
-    """What the servers may open, and what is open, against what PostgreSQL gives."""
+    """Compares the connections that the servers may open, and the open ones, with PostgreSQL's limit."""
     with _connection() as connection:
         if connection.vendor != "postgresql":
             return
@@ -166,17 +166,17 @@ def check_connections():
             cursor.execute(LIMIT_OF_CONNECTIONS)
             most, used = cursor.fetchone()
     servers, reckoned = settings.DATABASE_CONNECTIONS, settings.DATABASE_MAX_CONNECTIONS
-    # Whether it is over DATABASE_MAX_CONNECTIONS, the system checks say.
+    # The system checks report it if the servers exceed DATABASE_MAX_CONNECTIONS.
     if most < servers + RESERVED_CONNECTIONS <= reckoned:
         yield broken(
             f"PostgreSQL gives {most} connections, not DATABASE_MAX_CONNECTIONS={reckoned}; the servers may open "
             f"{servers}.",
-            "Under load, requests are answered 500: too many clients already.",
+            "Under load, requests fail with 500: too many clients already.",
             "docker compose up --detach --wait postgres; of a database elsewhere, correct the number in .env",
         )
     elif used > most * NEARLY_USED_UP:
         what = f"{used} of PostgreSQL's {most} connections are open."
-        yield warning(what, "When none is left, requests are answered 500.", _whose_connections())
+        yield warning(what, "When none is left, requests fail with 500.", _whose_connections())
     else:
         yield ok(f"{used} of {most} are open, the servers open {servers} at most")
 
@@ -187,7 +187,7 @@ def check_migrations():
         left = [str(migration) for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
     if left:
         what = f"Migrations are not applied: {', '.join(left[:5])}{', …' if len(left) > 5 else ''}."
-        yield broken(what, "Pages that need what they make are answered 500.", "docker compose run --rm migrate")
+        yield broken(what, "Pages that need them answer 500.", "docker compose run --rm migrate")
     else:
         yield ok("all are applied")
 
@@ -201,18 +201,18 @@ def check_redis():
             used, most = _redis_memory(client)
     except redis.AuthenticationError:
         yield broken(
-            "Redis refuses the name or the password that the servers have.",
+            "Redis refuses the servers' user or password.",
             LATE,
             "Make redis_url and redis_password in secrets/ agree, then docker compose restart redis, then make release",
         )
     except redis.RedisError as error:
-        start = "docker compose up --detach --wait redis; where it is elsewhere, correct secrets/redis_url"
+        start = "docker compose up --detach --wait redis; if it is elsewhere, correct secrets/redis_url"
         yield broken(f"Redis does not answer: {error}", LATE, start)
     else:
         if used > most * NEARLY_USED_UP:
             yield warning(
                 f"Redis holds {used >> 20} MB of the {most >> 20} that it may.",
-                "It throws away what it has no room for.",
+                "It deletes keys to make room.",
                 MORE_MEMORY,
             )
         else:
@@ -220,7 +220,7 @@ def check_redis():
 
 
 def _redis_memory(client):
-    """Bytes used and the most that may be; none, where the user of REDIS_URL may not know, or there is no limit."""
+    """Bytes used and the limit; empty if the user of REDIS_URL may not ask, or there is no limit."""
     try:
         info = client.info("memory")
     except redis.ResponseError:
@@ -229,16 +229,16 @@ def _redis_memory(client):
 
 
 def check_push():
-    """A message from one member of a group to another, through the channel layer."""
+    """Sends a message through the channel layer from one member of a group to another."""
     if not settings.REDIS_URL:
         return
     try:
         asyncio.run(_push())
         yield ok("a message goes through Redis to another process")
     except (OSError, redis.RedisError) as error:
-        # A TimeoutError has no text.
+        # A TimeoutError has no message.
         reason = str(error) or f"it did not arrive within {PUSHED_WITHIN} s"
-        yield broken(f"Redis answers, but passes no message on: {reason}.", LATE, "docker compose restart redis")
+        yield broken(f"Redis answers, but delivers no message: {reason}.", LATE, "docker compose restart redis")
 
 
 async def _push():
@@ -255,7 +255,7 @@ async def _push():
 
 
 def check_cache():
-    """Not through kit.cache, for which a Redis that is away is no failure."""
+    """Bypasses kit.cache, which hides failures of Redis."""
     cache = settings.CACHES["default"]
     if cache["BACKEND"] != "kit.cache.RedisCache":
         return
@@ -267,22 +267,22 @@ def check_cache():
             client.delete(key)
     except redis.RedisError as error:
         yield broken(
-            f"The cache in Redis can't be used: {error}",
+            f"The cache in Redis does not work: {error}",
             "No page fails, but nothing is cached, and limits that count there let everything through.",
-            "docker compose restart redis; where it is elsewhere, correct secrets/app/cache_url",
+            "docker compose restart redis; if it is elsewhere, correct secrets/app/cache_url",
         )
     else:
         if is_kept:
-            yield ok("Redis keeps what is cached")
+            yield ok("Redis keeps cached keys")
         else:
-            yield warning("Redis has thrown away what was cached just now.", "It has no room.", MORE_MEMORY)
+            yield warning("Redis has deleted a key that was just cached.", "It is full.", MORE_MEMORY)
 
 
 def check_mail():
-    """The mail server takes a connection, TLS and the password. No mail is sent."""
+    """Does the mail server accept the connection, TLS and the password? It sends no mail."""
     if settings.MAILERS["server"].get("BACKEND") == NO_SERVER:
-        # Whether there has to be one, the system checks say.
-        yield ok("no mail leaves: EMAIL_URL is missing")
+        # The system checks report it if a mail server is required.
+        yield ok("no mail is sent: EMAIL_URL is missing")
         return
     server = mailers["server"]
     if not isinstance(server, smtp.EmailBackend):
@@ -292,8 +292,8 @@ def check_mail():
         server.close()
     except (OSError, smtplib.SMTPException) as error:
         yield broken(
-            f"The mail server {server.host}:{server.port} can't be used: {str(error) or type(error).__name__}",
-            "Mails wait and are tried again for half an hour; then they stay in the admin.",
+            f"The mail server {server.host}:{server.port} does not work: {str(error) or type(error).__name__}",
+            "Mails are retried for half an hour; then they stay in the admin.",
             "correct secrets/app/email_url (docker/configure EMAIL_URL=-), then make release",
         )
     else:

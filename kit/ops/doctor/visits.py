@@ -1,4 +1,4 @@
-"""What serves, asked from inside of the slot that serves: its servers, and through Nginx what a visitor asks for."""
+"""Checks of the active slot, from inside it: each server directly, and visitors' requests through Nginx."""
 
 import json
 from urllib.parse import urlsplit
@@ -13,40 +13,40 @@ from .certificate import certificate
 
 NGINX = "nginx"
 PORT_OF_SERVERS = 8000
-# Seconds after which a server that is asked directly counts as hanging.
+# Seconds after which a server counts as hanging.
 PATIENCE = 5
-# A certificate is renewed when it has about a month.
+# Certificates are renewed about a month before they expire.
 DAYS_LEFT = 14
-# The reasons why Django has to see each as it is.
+# Why Django has to see each of these correctly.
 SEEN = {
     "scheme": "Redirects, secure cookies and the check of a form's origin follow from the scheme.",
     "host": "Links, redirects and the check of a form's origin follow from the host.",
-    "client": "Limits and logs that go by the address take all visitors for one, or believe what a client claims.",
+    "client": "Limits and logs by address treat all visitors as one, or believe a client's claim.",
 }
 
 
 def check_servers():
-    """Each server directly, without Nginx."""
+    """Asks each server directly, without Nginx."""
     for service in settings.SERVICES:
         name = f"{service}-{settings.SLOT}"
         try:
             status = Visitor(name, PORT_OF_SERVERS, tls=False, timeout=PATIENCE).ask(health.LIVE).status
         except Wrong as error:
             yield broken(
-                f"The server {name} hangs, or is gone: {error}",
-                "Nginx has no server to send its visitors to: they wait, and then get 502 or 504.",
+                f"The server {name} does not answer: {error}",
+                "Visitors wait, and then get 502 or 504.",
                 f"docker compose restart {name}; its last lines may say why: docker compose logs --tail 50 {name}",
             )
             return
         if status != 200:
             what = f"The server {name} answers {health.LIVE} with {status}."
-            yield broken(what, "It may not be this project that runs there.", "make release")
+            yield broken(what, "Another program may run there.", "make release")
             return
     yield ok(f"{' and '.join(settings.SERVICES)} of {settings.SLOT} answer")
 
 
 def _ready(visitor):
-    """The answer for readiness with the proof that we know SECRET_KEY, and what it says; {} where it is no JSON."""
+    """The answer to a readiness request that proves we know SECRET_KEY, and its JSON, or {} if it has none."""
     answer = visitor.ask(health.READY, **{health.PROOF_HEADER: health.proof()})
     try:
         said = json.loads(answer.text)
@@ -56,7 +56,7 @@ def _ready(visitor):
 
 
 def check_nginx():
-    """Through Nginx: is it this slot that answers, in this mode, and does Django see what was asked?"""
+    """Does Nginx reach this slot in this mode, and does Django see scheme, host and client correctly?"""
     slot, mode = settings.SLOT, settings.SERVER_MODE
     try:
         answer, said = _ready(Visitor(NGINX))
@@ -66,10 +66,10 @@ def check_nginx():
         return
     if not {"slot", "mode"} <= said.keys():
         what = f"Nginx answers {health.READY} with {answer.status}, and not with what the servers say."
-        yield broken(what, "It does not reach them: visitors get an error page.", f"make up-{mode}")
+        yield broken(what, "It does not reach them, so visitors get an error page.", f"make up-{mode}")
     elif (said["slot"], said["mode"]) != (slot, mode):
         what = f"Nginx sends visitors to {said['slot']} in {said['mode']} mode, and not to {slot} in {mode} mode."
-        yield broken(what, "What is served is not what .env says and was released last.", f"make up-{mode}")
+        yield broken(what, "The site serves neither what .env says nor the last release.", f"make up-{mode}")
     elif wrong := list(_as_django_sees_it(said.get("request"), answer.asked_from)):
         yield from wrong
     else:
@@ -78,7 +78,7 @@ def check_nginx():
 
 def _as_django_sees_it(request, asked_from):
     if request is None:
-        why = "It was changed after they had started: the next restart signs everybody out."
+        why = "It was changed after they started: the next restart signs all users out."
         yield broken("The servers have another SECRET_KEY than this container.", why, "make release")
         return
     site = urlsplit(settings.SITE_URL)
@@ -87,19 +87,19 @@ def _as_django_sees_it(request, asked_from):
             yield broken(
                 f"Django sees {name}={request[name]}, where it is {value}.",
                 SEEN[name],
-                "Have nginx/snippets/proxy.conf overwrite what it passes on, and servers believe Nginx alone; then "
+                "Let nginx/snippets/proxy.conf overwrite the headers, and the servers believe only Nginx; then "
                 "make release",
             )
 
 
 def check_dependencies():
-    """Can the servers that run use what can be used with the settings of now?"""
+    """Can the running servers use the services that work with the current settings?"""
     for name, state in json.loads(Visitor(NGINX).ask(health.READY).text)["dependencies"].items():
         if state == "ok":
             yield ok(f"the servers reach {name}")
         else:
-            why = "With what .env and secrets/ say now it can be used: they were started with something else."
-            yield broken(f"The servers that run can't use {name}: {state}.", why, "make release")
+            why = "It works with the current .env and secrets/; the servers were started with other values."
+            yield broken(f"The running servers can't use {name}: {state}.", why, "make release")
 
 
 def check_page():
@@ -109,12 +109,12 @@ def check_page():
 
 
 def check_csrf():
-    why = "Forms are refused, sign-in among them; or another site can make a visitor post."
+    why = "Forms, including sign-in, are refused; or another site can make a visitor post."
     return _visit(Visitor.check_csrf, why, "Set SITE_URL in .env to the address that visitors see, then make release")
 
 
 def check_websocket():
-    why = "Open pages learn of a change some seconds later, or Nginx sends /live/ where this mode has no server."
+    why = "Open pages update some seconds late, or Nginx sends /live/ to a server that this mode does not have."
     return _visit(Visitor.check_live, why, f"make up-{settings.SERVER_MODE}")
 
 
@@ -126,7 +126,7 @@ def _visit(check, why, fix):
 
 
 def _public():
-    """The addresses of the site, but for names of this machine alone."""
+    """The addresses of the site, except names of this machine."""
     own = {host.strip("[]") for host in settings.LOOPBACK_HOSTS}
     return [site for site in map(urlsplit, settings.SITE_URLS) if site.hostname not in own]
 
@@ -136,15 +136,15 @@ def check_certificate():
 
 
 def _certificate_of(site):
-    """The one that visitors are shown, or, where the public address can't be reached from here, Nginx's own."""
+    """The certificate that visitors get or, if the public address can't be reached from here, Nginx's own."""
     addresses = [(site.hostname, site.port or 443)]
     if not settings.TRUSTED_PROXIES:
         addresses.append((NGINX, PORTS["https"]))
     look = (
-        "docker compose logs --tail 50 certificates says why it was not issued or renewed. Where it is your own: "
+        "docker compose logs --tail 50 certificates says why it was not issued or renewed. If it is your own, "
         "install another one (docs/operations.md)"
     )
-    instead = "Without a good one, browsers show a warning instead of the site."
+    instead = "Browsers show a warning instead of the site."
     for host, port in addresses:
         try:
             found = certificate(host, port, site.hostname, PATIENCE)
@@ -157,8 +157,8 @@ def _certificate_of(site):
         return broken(f"The certificate of {site.netloc} {found.fault}.", instead, look)
     if found.distrust:
         chain = (
-            "If its chain is incomplete, install it with the rest of it (docs/operations.md). Browsers know neither an "
-            "authority for trials nor one of your own"
+            "If its chain is incomplete, install it with the chain (docs/operations.md). Browsers trust neither a "
+            "trial authority nor one of your own"
         )
         return broken(f"No browser trusts the certificate of {site.netloc}: {found.distrust}.", instead, chain)
     left = f"{site.netloc} is good for {found.days:.0f} more days"
@@ -172,7 +172,7 @@ def _certificate_of(site):
 
 
 def check_public():
-    """Do the addresses of SITE_URL lead here?"""
+    """Do the addresses in SITE_URL lead here?"""
     return map(_leads_here, _public())
 
 
@@ -184,15 +184,15 @@ def _leads_here(site):
     except Wrong as error:
         return warning(
             f"{url} can't be reached from here: {error}",
-            "Some networks let no machine reach itself by its public address. If visitors can't either, it is the name "
-            "server, a firewall or a port.",
+            "In some networks a machine can't reach its own public address. If visitors can't either, check DNS, "
+            "firewall and ports.",
             f"Try it from another machine: curl -i {url}{health.READY}",
         )
-    # Only a server that knows SECRET_KEY takes the proof for one.
+    # Only a server that knows SECRET_KEY accepts the proof.
     if "request" in said:
         return ok(f"{url} leads here")
     return broken(
         f"{url} leads to another server, which answers {health.READY} with {answer.status}.",
-        "Visitors get there what is not this site.",
-        "Have the name server point to this machine, or correct SITE_URL in .env",
+        "Visitors see another site.",
+        "Point the domain at this machine, or correct SITE_URL in .env",
     )

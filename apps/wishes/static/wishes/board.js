@@ -1,4 +1,4 @@
-// Makes the board live. Without it the page works as it came; reloading shows what is new.
+// Makes the board live. Without this script, reload the page to see changes.
 
 import { connect } from "live";
 
@@ -19,7 +19,7 @@ function parse(html) {
   return wish;
 }
 
-// --- Focus: nobody's place on the page is lost because somebody else did something.
+// --- Focus: changes by others don't move it.
 
 function replace(old, wish) {
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
@@ -46,7 +46,7 @@ function belongsHere(id) {
   if (list.dataset.page !== "1") return false;
   const last = list.lastElementChild;
   if (last && id > idOf(last)) return true;
-  // Below the last one shown there is room only where no further page begins.
+  // Append below the last wish only if there is no further page.
   return list.children.length < pageSize && !("more" in list.dataset);
 }
 
@@ -95,7 +95,7 @@ function showStatus(name) {
   status.textContent = status.dataset[name];
 }
 
-// --- Times, as the reader's clock and language have them
+// --- Times in the reader's time zone and language
 
 const whole = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
@@ -115,17 +115,17 @@ function tellTime(root) {
 tellTime(list);
 setInterval(() => tellTime(list), 60_000);
 
-// --- What is left of the 280 characters
+// --- Characters left of 280
 
 const counter = document.querySelector("[data-counter]");
 
 if (counter) {
   const field = document.querySelector(".compose textarea");
   const count = () => {
-    // Characters as the server counts them: an emoji is not two.
+    // Counts characters as the server does: an emoji is one.
     const left = Number(counter.dataset.counter) - Array.from(field.value.trim()).length;
     counter.classList.toggle("over", left < 0);
-    // Read out near the end only, not at every key.
+    // Announced near the end only, not at every key.
     counter.setAttribute("aria-live", left <= 20 ? "polite" : "off");
     counter.textContent = counter.dataset[left < 0 ? "over" : "left"].replace("{n}", Math.abs(left));
   };
@@ -134,7 +134,7 @@ if (counter) {
   count();
 }
 
-// --- After a button of a wish the page comes back where it was, and not at its top
+// --- After a wish's button, the page keeps its scroll position
 
 const PLACE = "wishes.place";
 

@@ -1,13 +1,13 @@
-// A conversation. What is said comes down by its topic (live.js). What is written here goes up through a WebSocket of its
-// own, or by the form's POST while there is none. It is kept in the tab, in order, until the server has answered; where no
-// answer comes it is sent again with the same token, and saved once. Without this script the form does what forms do.
+// A conversation. Messages arrive by its topic (live.js), and are sent through a WebSocket of its own, or by the form's
+// POST while there is none. The tab keeps unsent messages in order until the server has answered. Without an answer, a
+// message is sent again with the same token, and saved once. Without this script, the form works as usual.
 
 import { connect } from "live";
 
 const FIRST_RETRY = 500;
 const LAST_RETRY = 15000;
 const ANSWER_WITHIN = 10000;
-// Between two messages: the server takes 20 in 10 seconds (WEBSOCKET_RATE), and there are signs of typing among them.
+// Between two messages: the server allows 20 in 10 seconds (WEBSOCKET_RATE), signs of typing included.
 const PACE = 700;
 const SAY_TYPING_EVERY = 3000;
 const SAY_HERE_EVERY = 20000;
@@ -26,7 +26,7 @@ const transports = list.dataset.liveTransports.split(" ");
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const retry = (failures) => Math.min(LAST_RETRY, FIRST_RETRY * 2 ** failures) * (0.5 + Math.random());
 
-// --- What is said
+// --- Messages
 
 const find = (name, value) => Array.from(list.children).find((item) => item.dataset[name] === value);
 const clock = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
@@ -40,7 +40,7 @@ function show(html) {
   template.innerHTML = html;
   tellTime(template.content);
   const item = template.content.firstElementChild;
-  // It may be there as one that was sent from here.
+  // It may already be here as one of the sent messages.
   find("token", item.dataset.token)?.remove();
   const later = ({ dataset: { id } }) => !id || Number(id) > Number(item.dataset.id);
   list.insertBefore(item, Array.from(list.children).find(later) ?? null);
@@ -53,7 +53,7 @@ function apply(changes) {
   until.typing = 0;
 }
 
-// --- What is not sent yet
+// --- Unsent messages
 
 const KEPT = `${topic} ${me}`;
 const unsent = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
@@ -113,7 +113,7 @@ async function post(message) {
   for (const [name, value] of Object.entries(message)) body.set(name, value);
   const signal = AbortSignal.timeout(3 * ANSWER_WITHIN);
   const response = await fetch(location.href, { method: "POST", body, headers: { Accept: "application/json" }, signal });
-  // The conversation is gone, or one is signed out.
+  // The conversation was deleted, or the visitor is signed out.
   if ([403, 404].includes(response.status)) showStatus("forbidden");
   if (!response.ok && response.status !== 422) throw new Error(`${response.status}`);
   return response.json();
@@ -123,7 +123,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   const text = field.value.trim();
   if (!text) return;
-  // Not crypto.randomUUID, which a page without HTTPS does not have.
+  // Not crypto.randomUUID, which needs HTTPS.
   const bytes = Array.from(crypto.getRandomValues(new Uint8Array(16)));
   const message = { token: bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(""), text };
   unsent.push(message);
@@ -134,7 +134,7 @@ form.addEventListener("submit", (event) => {
 });
 
 field.addEventListener("keydown", (event) => {
-  // Enter also ends a syllable of Korean or a word of Japanese: that one sends nothing.
+  // Enter also ends a syllable in Korean or a word in Japanese, which must not send.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   form.requestSubmit();
@@ -166,7 +166,7 @@ function tell(sign) {
 }
 
 function hear({ came, here, left, typing }) {
-  // Who comes does not know who is here; and another page of ours that was closed has said that we left.
+  // A newcomer doesn't know who is here. And another page of ours that was closed has announced that we left.
   if (came === other || left === me) tell("here");
   if ([came, here, typing].includes(other)) until.here = Date.now() + 2.5 * SAY_HERE_EVERY;
   if (typing === other) until.typing = Date.now() + 1.5 * SAY_TYPING_EVERY;
@@ -186,7 +186,7 @@ function showStatus(name) {
   status.dataset.status = name;
   status.textContent = status.dataset[name];
   if (forbidden) socket?.close();
-  // Not before it can hear who answers.
+  // Not before the page can receive the replies.
   else if (name !== "connecting" && !socket && transports.includes("websocket")) open();
 }
 
@@ -197,7 +197,7 @@ field.addEventListener("input", () => {
 });
 setInterval(() => tell("here"), SAY_HERE_EVERY);
 setInterval(showPresence, 1000);
-// Kept open, it keeps the page out of the browser's back/forward cache.
+// An open WebSocket keeps the page out of the browser's back/forward cache.
 window.addEventListener("pagehide", () => socket?.close());
 
 tellTime(list);

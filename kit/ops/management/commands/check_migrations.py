@@ -1,4 +1,4 @@
-"""Stops a release whose migrations the version that is running could not live with."""
+"""Stops a release whose migrations would break the running version."""
 
 import re
 from io import StringIO
@@ -18,7 +18,7 @@ from django_migration_linter.sql_analyser import analyse_sql_statements, get_sql
 
 from .migrate_once import connect
 
-# What the linter knows besides, and a release need not stop for: the lock is the one that CREATE_INDEX is about.
+# A linter's rule that need not stop a release: the lock that it warns about is the one of CREATE_INDEX.
 IGNORED = ["CREATE_INDEX_EXCLUSIVE"]
 TABLE = re.compile(r'\b(?:TABLE|ON)\s+(?:IF EXISTS\s+)?"([^"]+)"')
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser):
-        parser.add_argument("--allow-unsafe", action="store_true", help="Say what is unsafe, and go on.")
+        parser.add_argument("--allow-unsafe", action="store_true", help="Name unsafe migrations, and continue.")
         parser.add_argument(
             "--missing",
             action="store_true",
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             try:
                 is_new = touches_only_new_tables(migration, tables, executor.loader)
                 reasons = [] if is_new else reasons_against(migration, tables, connection.vendor)
-            # To write the SQL of some operations Django looks into the database, and anything may come of that.
+            # Django reads the database to write the SQL of some operations, which can raise anything.
             except Exception as error:
                 unknown.append(f"{migration} ({type(error).__name__}: {' '.join(str(error).split())})")
                 self.stdout.write(f"{unknown[-1]}: can't be judged")
@@ -67,21 +67,21 @@ class Command(BaseCommand):
             if reasons:
                 findings.append(f"{migration} ({', '.join(reasons)})")
         if not plan:
-            self.stdout.write("No migration is to be applied.")
+            self.stdout.write("There are no migrations to apply.")
         if findings and not allow_unsafe:
             raise CommandError(
                 f"The version that is running can't live with {'; '.join(findings)}: do it in steps, each of which it "
-                "can live with (docs/operations.md), or say ALLOW_UNSAFE=1 to accept failing requests."
+                "supports (docs/operations.md), or set ALLOW_UNSAFE=1 to accept failing requests."
             )
         if unknown and not allow_unsafe:
             raise CommandError(
                 f"It can't be judged whether the version that is running can live with {'; '.join(unknown)}: read what "
-                "it does to tables that are in use, then say ALLOW_UNSAFE=1 to go on."
+                "it does to tables that are in use, then set ALLOW_UNSAFE=1 to continue."
             )
 
 
 def own_applications():
-    """Those in the project's folder. What a package has changed without a migration, its owner has to know."""
+    """The applications in the project's folder. A package's missing migrations are its author's concern."""
     for config in apps.get_app_configs():
         path = Path(config.path)
         if path.is_relative_to(settings.BASE_DIR) and "site-packages" not in path.parts:
@@ -89,7 +89,7 @@ def own_applications():
 
 
 def touches_only_new_tables(migration, tables, loader):
-    """Nobody uses a table that does not exist yet, as those of a package that was just added."""
+    """No request uses a table that doesn't exist yet, such as those of a package that was just added."""
     models = loader.project_state((migration.app_label, migration.name), at_end=False).models
     for operation in migration.operations:
         if not isinstance(operation, ModelOperation | FieldOperation | IndexOperation):
@@ -102,7 +102,7 @@ def touches_only_new_tables(migration, tables, loader):
 
 
 def reasons_against(migration, tables, vendor):
-    """Why `migration` is unsafe, in the words of the linter. `tables`: those that exist."""
+    """Why `migration` is unsafe, in the linter's words. `tables`: those that exist."""
     if any(isinstance(operation, IgnoreMigration) for operation in migration.operations):
         return []
     sql = call_command("sqlmigrate", migration.app_label, migration.name, stdout=StringIO(), no_color=True)

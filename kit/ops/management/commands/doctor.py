@@ -1,10 +1,10 @@
-"""What docker/doctor asks inside of the stack."""
+"""The part of docker/doctor that runs inside the stack."""
 
 from django.core.management.base import BaseCommand
 
 from kit.ops.doctor import broken, services, visits
 
-# The name of each check, the check, and the checks that it rests on.
+# The name of each check, its function, and the checks that it depends on.
 PARTS = {
     "services": {
         "settings": (services.check_settings, ()),
@@ -28,7 +28,7 @@ PARTS = {
         "public": (visits.check_public, ("nginx",)),
     },
 }
-# It is in no text.
+# Occurs in no text.
 SEPARATOR = "\x1f"
 
 
@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
 
 def examine(part, without):
-    """The name of each check of `part`, and what it finds, as it does. `without`: what is known to be broken."""
+    """The name of each check of `part` and its findings, as they come. `without`: checks known to be broken."""
     out = set(without)
     for name, (check, rests_on) in PARTS[part].items():
         if out & {name, *rests_on}:
@@ -63,7 +63,7 @@ def examine(part, without):
                 if finding.status == "broken":
                     out.add(name)
         except Exception as error:
-            # Whatever it is, the other checks are to be made.
+            # Whatever it is, the other checks should still run.
             out.add(name)
             unknown = "It is not known whether it works."
             yield name, broken(f"This could not be examined: {error!r}", unknown, "make logs")

@@ -1,24 +1,24 @@
-"""Migrates under a PostgreSQL advisory lock: containers that start together must not migrate together."""
+"""Migrates under a PostgreSQL advisory lock, because containers that start together must not migrate together."""
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 
-# Any number will do, as long as nothing else in this database locks the same one.
+# Any number that nothing else in this database locks.
 LOCK = 0x77697368
 LOCK_NOT_AVAILABLE = "55P03"
-# Seconds that a migration waits for the lock of a table.
+# Seconds that a migration waits for a table lock.
 TABLE_LOCK_TIMEOUT = 5
 
 
 def connect():
-    """A connection of its own, outside any pool: the lock goes with its session, and a pool that can't connect keeps a
-    process from ending."""
+    """A connection outside any pool: the lock ends with its session, and a pool that can't connect keeps the process
+    from exiting."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
     connection.settings_dict["OPTIONS"].pop("pool", None)
     try:
         connection.ensure_connection()
-    # Of a wrapped engine it may be anything.
+    # A wrapped engine may raise anything.
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise CommandError(
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     self.lock(cursor, wait)
-            # SQLite locks the whole file by itself.
+            # SQLite locks the whole file.
             self.migrate(verbosity)
         finally:
             connection.close()
@@ -48,7 +48,7 @@ class Command(BaseCommand):
     def migrate(self, verbosity):
         connection = connections[DEFAULT_DB_ALIAS]
         if connection.vendor == "postgresql":
-            # A change of a table waits for those who use it, and whoever comes after waits behind it.
+            # ALTER TABLE waits for the table's users, and later queries wait behind it.
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{TABLE_LOCK_TIMEOUT}s"])
         try:
@@ -57,8 +57,8 @@ class Command(BaseCommand):
             if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
             raise CommandError(
-                f"A migration waited more than {TABLE_LOCK_TIMEOUT} s for a table that somebody else has locked, and "
-                f"gave up so that nobody has to wait behind it: try again when no long transaction is open."
+                f"A migration waited more than {TABLE_LOCK_TIMEOUT} s for a table that another transaction has locked, "
+                f"and gave up so that requests do not wait for it. Try again when no long transaction is open."
             ) from error
 
     def lock(self, cursor, wait):

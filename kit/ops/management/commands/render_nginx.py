@@ -1,4 +1,4 @@
-"""What Nginx has to know of the settings, and its error pages: for the copy of nginx/ that docker/nginx_files makes."""
+"""Renders the settings that Nginx needs, and its error pages, into the copy of nginx/ that docker/nginx_files makes."""
 
 import json
 import socket
@@ -14,15 +14,15 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import strip_tags
 
 HSTS = f"max-age={365 * 24 * 3600}"
-# Load balancers keep idle connections, some for 600 s. Nginx must not be the one that closes them: a request that is on
-# its way down one would be answered 502.
+# Load balancers keep idle connections, some for 600 s. Nginx must not close them first, or requests already on their
+# way get a 502.
 KEPT_FOR_PROXIES = 620
-# How many bodies one client may have under way that Nginx keeps, each up to LIMIT_UPLOAD.
+# The number of request bodies that Nginx buffers at once for one client, each up to LIMIT_UPLOAD.
 BODIES = 10
-# Behind which port a service's visitors wait (docker/wait.py).
+# The waiting room's port for each service (docker/wait.py).
 WAITING_ROOM = {"web": 8001, "live": 8002}
 
-# Forms of django-allauth at which a password or a code can be guessed, and those that send a mail.
+# django-allauth's forms that let a password or code be guessed, and those that send mail.
 GUESSED = (
     *("account_reauthenticate", "account_change_password", "account_confirm_login_code"),
     *("account_confirm_reauthentication_code", "account_confirm_password_reset_code"),
@@ -59,11 +59,11 @@ def block(head, lines):
 
 
 def upstreams():
-    """For the http block: the servers that answer `pages` and `live` in this mode, in this slot.
+    """For the http block: the servers for `pages` and `live` in this mode and slot.
 
-    A read that a dying worker leaves unanswered is asked once more, by the waiting room: on a new connection, which no
-    dying worker has, and as soon as there is a server. Named once, a server can't be asked twice. Idle connections are
-    Nginx's to close: the servers wait longer (kit/serving/timeouts.py).
+    The waiting room repeats a read that a dying worker leaves unanswered, on a new connection and as soon as there is a
+    server: Nginx doesn't ask the same server twice if it is listed once. Nginx closes idle connections first, because
+    the servers keep them longer (kit/serving/timeouts.py).
     """
     for role, service in {"pages": settings.SERVICES[0], "live": settings.SERVICES[-1]}.items():
         name = f"{role}_{settings.SLOT}"
@@ -88,7 +88,7 @@ def is_https():
 
 
 def client_address():
-    """For the http block: where visitors come from, by which scheme, and under which address they ought to be."""
+    """For the http block: visitors' addresses, their scheme, and redirects to the canonical address."""
     networks = settings.TRUSTED_PROXIES
     return [
         *(f"set_real_ip_from {network};" for network in networks),
@@ -103,7 +103,7 @@ def client_address():
             'map "$under_any_address $client_scheme://$host" $elsewhere',
             ['default ""', *(f'"0 {address}" {settings.SITE_URL}' for address in elsewhere())],
         ),
-        # Django says it too, in what it answers; and twice is an error.
+        # Django sends the header too, and it must not appear twice.
         *block(
             "map $client_scheme:$upstream_http_strict_transport_security $hsts",
             ['default ""', *([f"https: {HSTS}"] if is_https() else [])],
@@ -112,12 +112,12 @@ def client_address():
 
 
 def first(schemes):
-    """The first value is the one that counts, as for Django. Some proxies name that of a WebSocket."""
+    """The first value counts, as in Django. Some proxies send the scheme of a WebSocket."""
     return rf"~*^1:\s*({schemes})\s*(,|$)"
 
 
 def elsewhere():
-    """Every scheme and host from which visitors are sent on to the first address of SITE_URL."""
+    """The schemes and hosts that redirect to the first address of SITE_URL."""
     canonical = urlsplit(settings.SITE_URL)
     own = settings.LOOPBACK_HOSTS if canonical.hostname in settings.LOOPBACK_HOSTS else [settings.ALLOWED_HOSTS[0]]
     for host in settings.ALLOWED_HOSTS:
@@ -128,7 +128,7 @@ def elsewhere():
 
 
 def site():
-    """For the server of the site: its names, and where it listens for https."""
+    """For the site's server block: its names, and its ports for https."""
     names = [f"server_name {' '.join(settings.ALLOWED_HOSTS)};", *listen("8080"), *keepalive()]
     if not is_https():
         return names
@@ -139,7 +139,7 @@ def site():
         *listen("8443 ssl"),
         "http2 on;",
         *http3,
-        # docker/serve_nginx chooses it; where its authority answers OCSP, with the lines that ask there.
+        # docker/serve_nginx installs it, with OCSP stapling where its authority supports that.
         "ssl_certificate /tmp/certificate/fullchain.pem;",
         "ssl_certificate_key /tmp/certificate/privkey.pem;",
         "include /tmp/certificate/*.conf;",
@@ -148,7 +148,7 @@ def site():
 
 
 def unknown_host():
-    """For the server of all other hosts: no certificate, so that it does not even tell the site's names."""
+    """For the server block of unknown hosts: no certificate, which would reveal the site's names."""
     anywhere = [*listen("8080 default_server"), *keepalive()]
     if not is_https():
         return anywhere
@@ -157,7 +157,7 @@ def unknown_host():
 
 
 def listen(port):
-    """Nginx does not start where it is to listen on IPv6 and the kernel, which this container shares, has none."""
+    """Leave IPv6 out if the kernel has none, or Nginx would not start."""
     try:
         socket.socket(socket.AF_INET6).close()
     except OSError:
@@ -173,14 +173,14 @@ def keepalive():
 
 
 def limits():
-    """For the http block. Which requests count as what, and for which client, is in nginx/snippets/limits.conf."""
+    """For the http block. nginx/snippets/limits.conf defines which requests count, and for which client."""
     yield f"client_max_body_size {settings.LIMIT_UPLOAD}m;"
     yield from counted("sign_in", settings.LOGIN_URL, "admin:login", *GUESSED)
     yield from counted("sign_up", getattr(settings, "SIGN_UP_URL", "account_signup"), *MAILED)
-    # The rate, its unit, and how many may come at once, as a multiple of it.
+    # The rate, its unit, and the burst as a multiple of it.
     rates = {
         "pages": (settings.LIMIT_PAGES, "r/s", 5),
-        # All pages of an office at once, when a server sends them away.
+        # A stopping server makes all pages of an office reconnect at once.
         "live": (settings.LIMIT_LIVE, "r/s", 5),
         "sign_in": (settings.LIMIT_SIGN_IN, "r/m", 2),
         "sign_up": (settings.LIMIT_SIGN_UP, "r/m", 2),
@@ -189,9 +189,9 @@ def limits():
         if rate:
             yield f"limit_req_zone ${name}_client zone={name}:2m rate={rate}{unit};"
             yield f"limit_req zone={name} burst={rate * at_once} nodelay;"
-    # Defined even where it limits nothing, for a location in site.d/.
+    # Defined even if it limits nothing, for a location in site.d/.
     yield "limit_conn_zone $body_client zone=bodies:2m;"
-    # Live connections are counted on their own: a client with too many can still load a page.
+    # Live connections count separately, so that a client with too many can still load a page.
     if settings.LIMIT_CONNECTIONS:
         for name in ("pages", "live"):
             yield f"limit_conn_zone ${name}_client zone={name}_connections:2m;"
@@ -200,7 +200,7 @@ def limits():
 
 
 def counted(name, *urls):
-    """A map to the client of a form that is sent to one of these URLs, or names of URLs."""
+    """A map to the client for POST requests to these URLs or URL names."""
     paths = (path_of(url) for url in urls)
     lines = [f'"POST {path}" $client' for path in paths if path]
     return block(f'map "$request_method $uri" ${name}_client', ["default ''", *lines])
@@ -208,10 +208,10 @@ def counted(name, *urls):
 
 def path_of(url):
     try:
-        # A name, unless it has a slash: resolve_url takes a name that does not exist for a path.
+        # Without a slash it is a URL name: resolve_url would take an unknown one for a path.
         return resolve_url(url) if url and "/" in url else url and reverse(url)
     except NoReverseMatch:
-        # There is no such form.
+        # The project has no such form.
         return None
 
 
@@ -219,7 +219,7 @@ def path_of(url):
 
 
 def error_pages(folder):
-    """Name and text of each page, in the site's languages; and in JSON, where programs ask."""
+    """The name and text of each page in the site's languages, and as JSON for programs."""
     page = Template((folder / "error.html").read_text())
     for name, text in tomllib.loads((folder / "errors.toml").read_text()).items():
         said = {"error": text["en"]["heading"], "detail": strip_tags(text["en"]["text"])}

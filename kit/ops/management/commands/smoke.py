@@ -1,4 +1,4 @@
-"""Asks the stack from outside, through Nginx, what a visitor would: is it this slot, in this mode, that answers?"""
+"""Checks through Nginx that this slot answers in this mode, with a visitor's requests."""
 
 import http
 import json
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from kit.ops import health
 from kit.ops.visitor import Visitor, Wrong
 
-# Seconds for Nginx to have turned to this slot.
+# Seconds for Nginx to switch to this slot.
 TURNED_WITHIN = 10
 
 
@@ -36,7 +36,8 @@ class Command(BaseCommand):
             answer = visitor.ask(health.READY)
             if answer.status == http.HTTPStatus.OK:
                 answered = json.loads(answer.text)
-                if (answered["slot"], answered["mode"]) == (settings.SLOT, settings.SERVER_MODE):
+                served = answered["slot"], answered["mode"], answered.get("revision")
+                if served == (settings.SLOT, settings.SERVER_MODE, settings.REVISION):
                     return
             if time.monotonic() > give_up:
                 raise Wrong(
