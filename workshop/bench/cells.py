@@ -67,9 +67,9 @@ def _sockets(workload: Workload, server: Server, backends, full: bool) -> dict[s
         "seconds": HELD[full],
     }
     # The modules that only a first connection loads are no part of what a connection takes.
-    _converse(server, {**task, "kind": "idle", "count": 50, "seconds": 0}, None)
+    converse(server, {**task, "kind": "idle", "count": 50, "seconds": 0}, measure.Watch(server.roots))
     before = measure.memory(server.roots)
-    watch, result = _converse(server, task, backends)
+    watch, result = converse(server, task, measure.Watch(server.roots, backends))
     took = result["took"]
     figures = {
         "rps": len(took) / watch.seconds if took else None,
@@ -86,8 +86,8 @@ def _sockets(workload: Workload, server: Server, backends, full: bool) -> dict[s
     return figures
 
 
-def _converse(server: Server, task: dict, backends) -> tuple[measure.Watch, dict]:
-    """Have the client of sockets.py do `task`, and measure the server from when all sockets are open."""
+def converse(server: Server, task: dict, watch) -> tuple[measure.Watch, dict]:
+    """Have the client of sockets.py do `task`, under `watch` from when all sockets are open."""
     client = subprocess.Popen(
         [sys.executable, "-m", "workshop.bench.sockets", json.dumps(task)],
         stdin=subprocess.PIPE,
@@ -103,7 +103,7 @@ def _converse(server: Server, task: dict, backends) -> tuple[measure.Watch, dict
             raise NotMeasured((client.stderr.read().strip().splitlines() or ["The client ended."])[-1])
         # What opening them has started, garbage and all, settles.
         time.sleep(0.5)
-        with measure.Watch(server.roots, backends) as watch:
+        with watch:
             client.stdin.write("\n")
             client.stdin.flush()
             line = client.stdout.readline()

@@ -1,4 +1,4 @@
-"""Writes what was measured: JSON for programs, Markdown and SVG for people, and the gist on the terminal."""
+"""Writes what was measured: JSON for programs, Markdown for people, and the gist on the terminal."""
 
 import json
 import sys
@@ -15,12 +15,9 @@ from .targets import rows
 from .workloads import SECONDS, WORKLOADS
 
 CHARTS = {
-    "rps": ("requests.svg", "Requests per second", "More is better."),
-    "cpu": ("cpu.svg", "CPU per request, in µs", "Time of the server's processes, user and system. Less is better."),
-    "p99": ("p99.svg", "99 of 100 requests were answered within, in ms", "Less is better."),
-    "backends": ("backends.svg", "PostgreSQL backends, most seen", "Connections that the server held. Less is better."),
+    "rps": "requests per second (more is better)",
+    "cpu": "CPU per request, in µs (less is better)",
 }
-NOTE = "Median of {rounds}; the thin line is the least and the most of them. {more}"
 
 
 INTRODUCTION = (
@@ -54,14 +51,7 @@ def write(results: Results, selection: Selection, versions: dict[str, str]) -> N
         ],
     }
     (folder / "latest.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    drawn = []
-    for metric, (name, title, explanation) in CHARTS.items():
-        path = folder / name
-        path.unlink(missing_ok=True)
-        if groups := _groups(results, selection, metric):
-            path.write_text(chart(title, NOTE.format(rounds=_rounds(selection), more=explanation), groups))
-            drawn.append((name, title))
-    (folder / "README.md").write_text(markdown(results, selection, document, drawn))
+    (folder / "README.md").write_text(markdown(results, selection, document))
     sys.stdout.write(f"\n{_targets(document['targets'], plain=True)}\n\n" if document["targets"] else "\n")
     sys.stdout.write("".join(f"{sentence}\n" for sentence in document["advice"]))
     sys.stdout.write(f"\nThe tables and charts are in {folder.relative_to(Path.cwd(), walk_up=True)}/README.md.\n")
@@ -81,26 +71,28 @@ def _cell(results: Results, side: str, workload: str) -> dict:
     return {"side": side, "workload": workload, **medians, "rounds": results.cells[side, workload]}
 
 
-def _groups(results: Results, selection: Selection, metric: str) -> list[tuple[str, list[Bar]]]:
+def _charts(results: Results, selection: Selection) -> list[str]:
     """The sync and the async view of a page in one block: a mode is chosen between them."""
     blocks: dict[str, list[Bar]] = {}
-    for workload in WORKLOADS:
-        if workload.client != "wrk" or (metric == "backends" and workload.name.startswith("plain")):
-            continue
-        name = f"{workload.name.partition('/')[0]}: {workload.about.rpartition(', ')[0]}"
-        for side in selection.sides:
-            figure = results.figure(side.name, workload.name, metric)
-            # A worker count more or less is for the advice; a chart of all of them would show nothing.
-            if figure and not side.is_a_count:
-                view = f", {workload.view}" if side.interface == "asgi" and side.kind != "limit" else ""
-                bar = Bar(f"{side.label}{view}", side.kind, figure.median, figure.low, figure.high)
-                blocks.setdefault(name, []).append(bar)
-    for bars in blocks.values():
-        bars.sort(key=lambda bar: bar.median, reverse=metric == "rps")
-    return list(blocks.items())
+    for metric, explanation in CHARTS.items():
+        for workload in WORKLOADS:
+            if workload.client != "wrk" or workload.name.startswith("crowd"):
+                continue
+            title = f"{workload.about.rpartition(', ')[0]}: {explanation}"
+            for side in selection.sides:
+                figure = results.figure(side.name, workload.name, metric)
+                # A worker count more or less is for the advice, and a server without Django would dwarf the others.
+                if figure and not side.is_a_count and side.kind != "limit":
+                    view = f", {workload.view}" if side.interface == "asgi" else ""
+                    blocks.setdefault(title, []).append(Bar(f"{side.label}{view}", figure.median))
+    return [
+        chart(title, sorted(bars, key=lambda bar: bar.median, reverse=title.endswith(CHARTS["rps"])))
+        for title, bars in blocks.items()
+    ]
 
 
-def markdown(results: Results, selection: Selection, document: dict, drawn: list[tuple[str, str]]) -> str:
+def markdown(results: Results, selection: Selection, document: dict) -> str:
+    drawn = _charts(results, selection)
     parts = [
         "# Measurements",
         INTRODUCTION.format(
@@ -115,7 +107,7 @@ def markdown(results: Results, selection: Selection, document: dict, drawn: list
         "\n".join(f"- {sentence}" for sentence in document["advice"]),
         *(["## Targets", TARGETS_NOTE, _targets(document["targets"])] if document["targets"] else []),
         "## Charts" if drawn else "",
-        "\n\n".join(f"![{title}]({name})" for name, title in drawn),
+        *drawn,
         "## Everything",
         LEGEND,
         *(_workload(results, selection, workload) for workload in WORKLOADS),

@@ -66,7 +66,7 @@ ASGI = Side(
     WISHEASY,
     "asgi",
     quick=(
-        *("plain/sync", "plain/async", "query/sync", "query/async", "upstream/async"),
+        *("plain/sync", "plain/async", "query/sync", "query/async", "queries/sync", "queries/async", "upstream/async"),
         *("hub", "channels", "upstream-1000", "crowd/sync", "crowd/async"),
     ),
     kind="wisheasy",

@@ -46,6 +46,29 @@ def _figure(metric: str, side: str, workload: str) -> Callable:
     return lambda results: results.figure(side, workload, metric)
 
 
+def _rivals(metric: str, ours: Callable, over: list[tuple[str, str]], under: list[tuple[str, str]]) -> Callable:
+    """The best of our cells (side, workload) divided by the best of the others; `ours` is min or max."""
+
+    def best(results: Results, cells: list[tuple[str, str]]) -> list[float]:
+        rounds = (results.values(*cell, metric) for cell in cells)
+        return [ours(values) for values in zip(*filter(None, rounds), strict=False)]
+
+    def measure(results: Results) -> Figure | None:
+        pairs = zip(best(results, over), best(results, under), strict=False)
+        return summary([first / second for first, second in pairs if second])
+
+    return measure
+
+
+def _others(workload: str) -> list[tuple[str, str]]:
+    """Every other ASGI server, before the same project."""
+    return [
+        (side.name, workload)
+        for side in sides.SIDES
+        if side.kind == "other" and side.interface == "asgi" and workload in side.quick
+    ]
+
+
 def _worst(metric: str, side: str, workload: str) -> Callable:
     """For what may never happen, the median would be too kind."""
 
@@ -126,11 +149,11 @@ TARGETS = [
     Target(
         "1,000 WebSockets, CPU per delivery: Channels' group_send ÷ kit.live",
         "×",
-        5,
+        8,
         True,
         _ratio("cpu", "asgi", "asgi", "channels", "hub"),
     ),
-    Target("1,000 WebSockets by kit.live, p99 of a delivery", "ms", 60, False, _figure("p99", "asgi", "hub")),
+    Target("1,000 WebSockets by kit.live, p99 of a delivery", "ms", 40, False, _figure("p99", "asgi", "hub")),
     Target("memory per idle WebSocket", "KB", 30, False, _figure("per_socket", "asgi-1", "idle")),
     Target("5,000 WebSockets held by one worker: errors", "", 0, False, _errors("asgi-1", "idle")),
     Target(
@@ -139,6 +162,41 @@ TARGETS = [
         1.6,
         True,
         _ratio("rps", "nginx-wsgi", "nginx-gunicorn", "query/sync"),
+    ),
+    *(
+        target
+        for rival, label, cpu, rps in (("granian-wsgi", "Granian, wsgi", 1.15, 1), ("uwsgi", "uWSGI", 0.95, 1.05))
+        for target in (
+            Target(f"sync view, CPU: wsgi ÷ {label}", "×", cpu, False, _ratio("cpu", "wsgi", rival, "plain/sync")),
+            Target(
+                f"one query, sync view, requests per second: wsgi or asgi ÷ {label}",
+                "×",
+                rps,
+                True,
+                _rivals("rps", max, [("wsgi", "query/sync"), ("asgi", "query/sync")], [(rival, "query/sync")]),
+            ),
+        )
+    ),
+    Target(
+        "async view, CPU: asgi ÷ the best of the other ASGI servers",
+        "×",
+        0.9,
+        False,
+        _rivals("cpu", min, [("asgi", "plain/async")], _others("plain/async")),
+    ),
+    Target(
+        "one query, async view, requests per second: asgi ÷ the best of the other ASGI servers",
+        "×",
+        1.1,
+        True,
+        _rivals("rps", max, [("asgi", "query/async")], _others("query/async")),
+    ),
+    Target(
+        "five queries, CPU: async view ÷ sync view, both in asgi",
+        "×",
+        1.15,
+        False,
+        _ratio("cpu", "asgi", "asgi", "queries/async", "queries/sync"),
     ),
 ]
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-from . import cells, load, processes, services, workloads
+from . import cells, load, measure, processes, services, workloads
 from .servers import Server, shared_variables
 from .sides import WISHEASY
 
@@ -90,7 +90,7 @@ def one() -> None:
             servers[name] = stack.enter_context(served(checkout, folder, variables))
         for number in range(ROUNDS):
             for name, server in list(servers.items())[:: 1 if number % 2 else -1]:
-                watch, result = cells._converse(server, {**task, "port": server.port}, None)
+                watch, result = cells.converse(server, {**task, "port": server.port}, measure.Watch(server.roots))
                 took = result["took"]
                 measured = {
                     "CPU, µs": watch.cpu / len(took) * 1e6,

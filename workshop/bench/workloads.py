@@ -36,7 +36,7 @@ WORKLOADS = [
     *_both("plain", "a few bytes through all middleware"),
     *_both("page", "a template"),
     *_both("query", "one query"),
-    *_both("queries", "twenty queries"),
+    *_both("queries", "five queries"),
     *_both("upstream", "waits 0.1 s for another service", "?seconds=0.1", clients=64),
     *_both("fanout", "asks ten slow services"),
     *_both("mixed", "queries, waits 0.1 s, queries again", "?seconds=0.1", clients=64),
