@@ -1,10 +1,11 @@
-"""/lab/: the page that draws the requests of a workload as bars."""
+"""/lab/: six steps, and below them any workload, whose requests are drawn as bars."""
 
 from django.conf import settings
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from .steps import STEPS
 from .workloads import WORKLOADS
 
 CHOSEN = "upstream"
@@ -30,7 +31,13 @@ def index(request):
         }
         for workload in WORKLOADS
     ]
+    # Not settings alone: who opened the page as 127.0.0.1 asks there.
+    port = getattr(settings, "LAB_LIVE_PORT", None)
+    live = f"http://{request.get_host().partition(':')[0]}:{port}" if port else ""
+    steps = [step.for_page(live) for step in STEPS]
     context = {
+        "steps": steps,
+        "rounds": [step["rounds"] for step in steps],
         "workloads": workloads,
         "chosen": CHOSEN,
         "requests": REQUESTS,

@@ -11,11 +11,12 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from .computing import compute
 from .live import broadcast
 from .models import Row
 
 ROWS = 1000
-QUERIES = 20
+QUERIES = 5
 PAGE_ROWS = 50
 MAX_SECONDS = 5
 FAN = 10
@@ -111,7 +112,7 @@ async def mixed_async(request):
 
 
 def cpu(request):
-    return JsonResponse({"rounds": CPU_ROUNDS, "result": _compute()})
+    return JsonResponse({"rounds": CPU_ROUNDS, "result": compute(CPU_ROUNDS)})
 
 
 async def cpu_async(request):
@@ -184,13 +185,6 @@ def _seconds(request):
 
 def _bad_request(error):
     return JsonResponse({"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
-
-
-def _compute():
-    result = 0
-    for number in range(CPU_ROUNDS):
-        result = (result * 31 + number) % 1_000_003
-    return result
 
 
 def _stream(pieces):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutinefunction
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -29,10 +30,10 @@ class Workload:
     def views(self) -> dict[str, Callable]:
         """The view of each kind, as it is served."""
         only = require_POST if self.method == "POST" else require_safe
-        return {"sync": only(_signed(self.sync)), "async": only(_signed(self.asynchronous))}
+        return {"sync": only(signed(self.sync)), "async": only(signed(self.asynchronous))}
 
 
-def _signed(view):
+def signed(view):
     """`view` with headers on its answer that say where it ran and for how long: before that, it waited its turn."""
     if iscoroutinefunction(view):
 
@@ -51,8 +52,11 @@ def _signed(view):
 
 
 def _sign(response, begin):
-    response.headers["Lab-Process"] = str(os.getpid())
-    response.headers["Lab-Thread"] = threading.current_thread().name
+    # Unless it ran elsewhere, as the view knows then.
+    response.headers.setdefault("Lab-Process", str(os.getpid()))
+    response.headers.setdefault("Lab-Thread", threading.current_thread().name)
+    for name, value in getattr(settings, "LAB_HEADERS", {}).items():
+        response.headers[name] = value
     if not response.streaming:
         # A streaming answer has only begun.
         response.headers["Server-Timing"] = f"view;dur={(time.perf_counter() - begin) * 1000:.1f}"
@@ -63,7 +67,7 @@ WORKLOADS = (
     Workload("plain", views.plain, views.plain_async, _("A few bytes of text"), explanations.MOMENT),
     Workload("page", views.page, views.page_async, _("A page of 10 KB from a template"), explanations.MOMENT),
     Workload("query", views.query, views.query_async, _("One row from the database"), explanations.QUERIES),
-    Workload("queries", views.queries, views.queries_async, _("Twenty rows, each with a query"), explanations.QUERIES),
+    Workload("queries", views.queries, views.queries_async, _("Five rows, each with a query"), explanations.QUERIES),
     Workload("upstream", views.upstream, views.upstream_async, _("A wait of one second"), explanations.WAITING),
     Workload("fanout", views.fanout, views.fanout_async, _("Ten waits of 0.1 seconds"), explanations.FANOUT),
     Workload("mixed", views.mixed, views.mixed_async, _("A query, a wait, a query"), explanations.MIXED),

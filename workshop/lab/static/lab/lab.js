@@ -1,4 +1,4 @@
-// Sends the requests of a workload all at once and draws when each was sent, answered and done.
+// Sends the requests of a step, or those of a workload all at once, and draws when each was sent, answered and done.
 // What the browser itself measured (Resource Timing) is drawn, because fetch() can't tell a request that waits for one
 // of the browser's connections from one that the server is busy with.
 
@@ -8,11 +8,9 @@ const MANY = 16;
 // Milliseconds that the browser may take to hand over what it measured.
 const MEASURED_WITHIN = 1000;
 
-const workloads = new Map(
-  JSON.parse(document.getElementById("workloads").textContent).map((workload) => [workload.name, workload]),
-);
+const data = (name) => JSON.parse(document.getElementById(name).textContent);
+const workloads = new Map(data("workloads").map((workload) => [workload.name, workload]));
 const form = document.querySelector("[data-choose]");
-const button = form.querySelector("button");
 const status = document.querySelector("[data-status]");
 const empty = document.querySelector("[data-empty]");
 const shown = document.querySelector("[data-runs]");
@@ -40,16 +38,19 @@ function duration(milliseconds) {
 
 // --- Sending
 
-function send(workload, address, number) {
-  const url = new URL(address, location.href);
+// `what` has an `address`, and may have a `method`, and milliseconds `after` which it is sent.
+function send(what, number) {
+  const url = new URL(what.address, location.href);
   // An address of its own, by which the browser's measurement is found; and no cache makes equal ones wait in line.
   url.searchParams.set("request", `${serial}-${number}`);
-  const options = { method: workload.method, cache: "no-store", headers: {} };
-  if (workload.method === "POST") {
+  const options = { method: what.method ?? "GET", cache: "no-store", headers: {} };
+  if (what.method === "POST") {
     options.headers["X-CSRFToken"] = form.elements.csrfmiddlewaretoken.value;
   }
   const request = { number, begin: performance.now(), end: null };
   const arrives = async () => {
+    if (what.after) await new Promise((resolve) => setTimeout(resolve, what.after));
+    request.begin = performance.now();
     const response = await fetch(url, options);
     request.status = response.status;
     request.process = response.headers.get("Lab-Process");
@@ -62,7 +63,7 @@ function send(workload, address, number) {
     .catch(() => {})
     .then(async () => {
       request.end = performance.now();
-      request.measured = request.ok && (await measurement(url.href));
+      request.measured = request.ok ? await measurement(url.href) : null;
       if (!request.measured) return;
       request.begin = request.measured.startTime;
       request.sent = request.measured.requestStart;
@@ -92,8 +93,10 @@ async function measurement(address) {
 // --- A run: its figures
 
 function mostAtATime(requests) {
+  // A view begins to count a little late: by the clock of the browser it may overlap with the one that made room.
+  const begins = (request) => request.turn + Math.min(50, (request.first - request.turn) / 2);
   // At the same moment an end counts before a beginning.
-  const edges = requests.flatMap((request) => [[request.sent, 1], [request.end, -1]]);
+  const edges = requests.flatMap((request) => [[begins(request), 1], [request.first, -1]]);
   edges.sort((one, other) => one[0] - other[0] || one[1] - other[1]);
   let now = 0;
   let most = 0;
@@ -116,18 +119,19 @@ const letter = (index) => (index < 26 ? String.fromCharCode(65 + index) : String
 // --- A run: what is seen of it
 
 class Run {
-  constructor(workload, kind, count) {
-    this.workload = workload;
-    this.count = count;
+  // `rounds`: lists of what to send, each when the one before has ended.
+  constructor(element, rounds) {
+    this.element = element;
+    this.rounds = rounds;
+    this.count = rounds.flat().length;
     this.begin = performance.now();
     this.requests = [];
-    this.element = document.getElementById("run").content.firstElementChild.cloneNode(true);
-    this.part("name").textContent = workload.name;
-    this.part("kind").textContent = kind;
-    this.part("why").textContent = workload.kinds[kind].why;
-    this.element.classList.toggle("many", count > MANY);
-    this.part("chart").setAttribute("aria-label", fill(this.part("chart").dataset.label, count));
-    this.rows = Array.from({ length: count }, () => new Row(this.part("rows")));
+    this.part("failures").hidden = true;
+    this.part("rows").replaceChildren();
+    this.part("table").replaceChildren();
+    this.part("chart").setAttribute("aria-label", fill(this.part("chart").dataset.label, this.count));
+    this.element.classList.toggle("many", this.count > MANY);
+    this.rows = rounds.flat().map((what) => new Row(this.part("rows"), what.label));
   }
 
   part(name) {
@@ -140,7 +144,10 @@ class Run {
 
   draw(span) {
     for (const request of this.requests) this.rows[request.number].draw(request, this.begin, span);
-    drawAxis(this.part("axis"), span);
+    const axis = this.part("axis");
+    // Below the bars, and not their labels.
+    axis.style.left = `${this.part("rows").offsetLeft + this.rows[0].bars.offsetLeft}px`;
+    drawAxis(axis, span);
   }
 
   conclude() {
@@ -166,7 +173,7 @@ class Run {
   tableRow(request) {
     const time = (moment) => (!request.measured ? "–" : duration(moment - this.begin));
     const row = document.createElement("tr");
-    const head = cell("th", request.number + 1);
+    const head = cell("th", `${request.number + 1} ${this.rows[request.number].label}`);
     head.scope = "row";
     const thread = request.worker === undefined ? "–" : `${letter(request.worker)} ${request.thread}`;
     const texts = [request.sent, request.turn, request.first, request.end].map(time);
@@ -183,12 +190,15 @@ function cell(name, text) {
 }
 
 class Row {
-  constructor(parent) {
+  constructor(parent, label = "") {
+    this.label = label;
     this.letter = cell("span", "");
     this.letter.className = "letter";
     this.bars = cell("div", "");
     this.bars.className = "bars";
-    parent.append(this.letter, this.bars);
+    const words = cell("span", label);
+    words.className = "label";
+    parent.append(this.letter, words, this.bars);
     this.parts = new Map();
   }
 
@@ -201,7 +211,8 @@ class Row {
       this.part("working", request.turn - begin, request.first - begin, span);
       this.part("receiving", request.first - begin, request.end - begin, span);
     } else {
-      this.part(request.end === null ? "pending" : "failed", request.begin - begin, end - begin, span);
+      // What has ended may not be measured yet.
+      this.part(request.measured === undefined ? "pending" : "failed", request.begin - begin, end - begin, span);
     }
     if (request.worker !== undefined) {
       this.letter.textContent = letter(request.worker);
@@ -247,55 +258,98 @@ function tickLabel(moment, step) {
   return unit("second", step < 1000 ? 1 : 0)(moment / 1000);
 }
 
-// --- All runs of a workload on one scale, so that they can be compared
+// --- One run at a time
 
-function redraw(workload) {
-  const same = runs.filter((run) => run.workload === workload);
-  const span = Math.max(...same.map((run) => run.span));
-  for (const run of same) run.draw(span);
+const buttons = document.querySelectorAll(".lab .button");
+let busy = false;
+
+// All that `redraw` draws has one scale, so that it can be compared.
+function redraw(drawn) {
+  const span = Math.max(...drawn.map((run) => run.span));
+  for (const run of drawn) run.draw(span);
 }
 
-async function start() {
-  const { workload: choice, kind, requests: field } = form.elements;
-  const workload = workloads.get(choice.value);
-  const run = new Run(workload, kind.value, field.valueAsNumber);
+async function perform(run, drawn = [run]) {
   serial += 1;
-  runs.unshift(run);
-  shown.prepend(run.element);
-  for (const old of runs.splice(RUNS_SHOWN)) old.element.remove();
-  empty.hidden = true;
   status.textContent = status.dataset.running;
   performance.clearResourceTimings();
   run.begin = performance.now();
-  for (let number = 0; number < run.count; number += 1) {
-    run.requests.push(send(workload, workload.kinds[kind.value].address, number));
-  }
 
   let running = true;
   const animate = () => {
     if (!running) return;
-    redraw(workload);
+    redraw(drawn);
     requestAnimationFrame(animate);
   };
   // Bars that grow are for those who like things to move.
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) animate();
-  await Promise.all(run.requests.map((request) => request.done));
+  for (const round of run.rounds) {
+    const sent = round.map((what, index) => send(what, run.requests.length + index));
+    run.requests.push(...sent);
+    await Promise.all(sent.map((request) => request.done));
+  }
   running = false;
   run.conclude();
-  redraw(workload);
+  redraw(drawn);
   status.textContent = fill(status.dataset[run.failures ? "failed" : "done"], run.count);
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
+// Two at a time would wait for each other.
+async function alone(task) {
+  if (busy) return;
+  busy = true;
   // Not `disabled`, which would lose the focus of who pressed it.
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true");
+  for (const button of buttons) button.setAttribute("aria-disabled", "true");
   try {
-    await start();
+    await task();
   } finally {
-    button.removeAttribute("aria-disabled");
+    busy = false;
+    for (const button of buttons) button.removeAttribute("aria-disabled");
   }
+}
+
+// --- The steps
+
+const rounds = data("rounds");
+for (const [index, step] of document.querySelectorAll("[data-step]").entries()) {
+  const element = step.querySelector("[data-run]");
+  const button = step.querySelector("button");
+  const see = step.querySelector("[data-see]");
+  // The rows show how many there will be.
+  new Run(element, rounds[index]);
+  element.hidden = button.hidden = false;
+  button.addEventListener("click", () =>
+    alone(async () => {
+      step.classList.remove("idle");
+      await perform(new Run(element, rounds[index]));
+      see.hidden = false;
+      status.textContent += ` ${see.textContent}`;
+    }),
+  );
+}
+
+// --- A workload
+
+async function start() {
+  const workload = workloads.get(form.elements.workload.value);
+  const kind = form.elements.kind.value;
+  const what = { address: workload.kinds[kind].address, method: workload.method };
+  const element = document.getElementById("run").content.firstElementChild.cloneNode(true);
+  const run = new Run(element, [Array(form.elements.requests.valueAsNumber).fill(what)]);
+  run.workload = workload;
+  run.part("name").textContent = workload.name;
+  run.part("kind").textContent = kind;
+  run.part("why").textContent = workload.kinds[kind].why;
+  runs.unshift(run);
+  shown.prepend(element);
+  for (const old of runs.splice(RUNS_SHOWN)) old.element.remove();
+  empty.hidden = true;
+  await perform(run, runs.filter((other) => other.workload === workload));
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  alone(start);
 });
 
 form.hidden = false;
