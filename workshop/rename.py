@@ -60,7 +60,7 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     commit = update["find_commit"]("HEAD")
     refuse_if(not commit, "This is no Git checkout with a commit: git init, git add --all and git commit come first.")
     is_dirty = git("status", "--porcelain") and os.environ.get("FORCE") != "1"
-    refuse_if(is_dirty, "There are changes that are not committed: commit or stash them, or say FORCE=1.")
+    refuse_if(is_dirty, "There are changes that are not committed: commit or stash them, or set FORCE=1.")
 
     shutil.copytree("workshop/clone", ".", dirs_exist_ok=True)
     # What stays the template's keeps its licence.
@@ -71,6 +71,10 @@ def main(name: str, keep: str, ci: str, languages: list[str]) -> None:
     edit(f"{OLD}/settings.py", r"^LANGUAGES = .*", f"LANGUAGES = [{entries}]")
     edit(f"{OLD}/settings.py", r"^LANGUAGE_CODE = .*", f'LANGUAGE_CODE = "{languages[0]}"')
     remove(*(path for path in Path().glob("[!.]*/**/locale/*") if path.name not in languages))
+    if "ko" not in languages:
+        for page in Path("docs").glob("*.ko.md"):
+            edit(str(page).replace(".ko.md", ".md"), rf" ?\[한국어\]\({page.name}\)\n?", "")
+            page.unlink()
     if keep != EXAMPLE:
         remove(f"apps/{EXAMPLE}")
         for file in ("settings.py", "urls.py"):

@@ -15,6 +15,7 @@ probe = [
     path("upload", views.upload, name="upload"),
     path("keep", views.keep, name="keep"),
     path("private/<str:name>", views.private, name="private"),
+    path("cached", views.cached, name="cached"),
     path("slow", views.slow, name="slow"),
     path("die/<slug:marker>", views.die, name="die"),
     path("stream", views.stream, name="stream"),

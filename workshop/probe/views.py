@@ -6,6 +6,7 @@ Sync, but for the stream under ASGI: they talk to the database, and every mode c
 import asyncio
 import hashlib
 import os
+import secrets
 import signal
 import time
 from datetime import timedelta
@@ -17,6 +18,7 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
+from django.core.validators import FileExtensionValidator
 from django.db import transaction
 from django.db.models import FileField
 from django.db.models.fields.files import FieldFile
@@ -24,6 +26,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonRespons
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -97,20 +100,28 @@ def upload(request):
 
 @require_POST
 def keep(request):
-    """Keeps the file as a FileField would, below private/ if asked to, and answers where it is."""
+    """Keeps the file as a FileField would, and answers where it is: below private/, for this member alone, or pictures
+    and nothing else, if asked to."""
     form = forms.Form(request.POST, request.FILES)
-    form.fields["file"] = forms.FileField()
+    kinds = [FileExtensionValidator(["jpg", "png"])] if "pictures" in request.POST else []
+    form.fields["file"] = forms.FileField(validators=kinds)
     if not form.is_valid():
         return JsonResponse(form.errors, status=422)
     file = form.cleaned_data["file"]
-    folder = "private/probe" if "private" in request.POST else "probe"
+    folder = f"private/probe/{request.user.pk}" if "private" in request.POST else "probe"
     name = default_storage.save(default_storage.generate_filename(f"{folder}/{file.name}"), file)
     return JsonResponse({"name": name, "url": default_storage.url(name)})
 
 
 @require_safe
 def private(request, name):
-    return private_file(FieldFile(None, FileField(), f"private/probe/{name}"))
+    return private_file(FieldFile(None, FileField(), f"private/probe/{request.user.pk}/{name}"))
+
+
+@cache_page(60)
+@require_safe
+def cached(request):
+    return HttpResponse(secrets.token_hex(8), content_type="text/plain")
 
 
 @require_safe

@@ -1,9 +1,11 @@
 """A mail server for tests, which keeps what it is given: envelopes and bytes."""
 
+import re
 import socketserver
 import ssl
 import threading
 from contextlib import contextmanager, suppress
+from email import message_from_bytes, policy
 
 
 class Visit(socketserver.StreamRequestHandler):
@@ -60,11 +62,20 @@ class MailServer(socketserver.ThreadingTCPServer):
     def port(self):
         return self.server_address[1]
 
+    def texts(self, address):
+        """Those of the mails to this address, the oldest first."""
+        mails = [content for _, recipients, content in self.mails if f"<{address}>" in "".join(recipients)]
+        return [message_from_bytes(mail, policy=policy.default).get_body(("plain",)).get_content() for mail in mails]
+
+    def links(self, address):
+        """Those in these texts."""
+        return re.findall(r"https?://\S+", " ".join(self.texts(address)))
+
 
 @contextmanager
-def mail_server(port=0, *, takes_password=True, certificate=None):
+def mail_server(port=0, *, host="127.0.0.1", takes_password=True, certificate=None):
     """With STARTTLS where it has a certificate (workshop/tests/certificates.py)."""
-    with MailServer(("127.0.0.1", port), Visit) as server:
+    with MailServer((host, port), Visit) as server:
         server.takes_password, server.mails = takes_password, []
         if certificate:
             server.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

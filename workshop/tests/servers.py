@@ -164,7 +164,7 @@ def _manage(root: Path, environment: dict[str, str], *command: str) -> None:
 def serve(mode: str, folder: Path, root: Path = ROOT, prepare: bool = True, **variables: str):
     """Serve the project at `root` in `mode` until the context ends; its database and log lie in `folder`. Not to
     `prepare` it is for a folder where it was served before."""
-    port = free_port()
+    port = int(variables.get("PORT") or free_port())
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "SECRET_KEY")},
         "DJANGO_SETTINGS_MODULE": "wisheasy.settings",

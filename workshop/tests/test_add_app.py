@@ -106,7 +106,7 @@ def test_its_tests_fail_when_the_page_is_broken(clone, file, old, new):
     assert old in text
     path.write_text(text.replace(old, new))
     try:
-        result = clone.python(*PYTEST, f"apps/{file.partition('/')[0]}", check=False)
+        result = clone.python(*PYTEST, "-x", f"apps/{file.partition('/')[0]}", check=False)
     finally:
         path.write_text(text)
     assert result.returncode == 1, result.stdout

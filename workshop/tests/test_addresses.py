@@ -72,7 +72,7 @@ def console(folder, address):
 
 def by_django(address, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", address.strip())
-    return Environment().read("dj_db_url", "DATABASE_URL", "an address", validate=is_database, secret=True)
+    return Environment().read("database", "DATABASE_URL", "an address", validate=is_database, secret=True)
 
 
 @each

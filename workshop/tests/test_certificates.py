@@ -104,7 +104,9 @@ def test_while_nginx_does_not_answer_no_authority_is_asked_and_the_log_says_so_e
     container.program("sleep", SLEEP.replace("-lt 2", "-lt 65"))
     fails(container, said='touch "$FOLDER/asked"')
     result = container.run("schedule")
-    said = f"No authority is asked yet, because Nginx does not answer http://{SITE}/.well-known/acme-challenge/ready"
+    said = (
+        f"No certificate is requested yet, because Nginx does not answer http://{SITE}/.well-known/acme-challenge/ready"
+    )
     assert [line.startswith(said) for line in result.stdout.splitlines()] == [True, True]
     assert not (container.folder / "asked").exists()
 
@@ -130,7 +132,7 @@ def test_a_renewal_where_none_is_asked_for_says_so_and_fails(container):
     result = container.run("renew", ACME_DIRECTORY="off")
     assert (result.returncode, result.stdout) == (
         1,
-        "ACME_DIRECTORY=off: no authority is asked for a certificate. To install your own: docs/operations.md.\n",
+        "ACME_DIRECTORY=off: no certificate is requested. To install your own, see docs/operations.md.\n",
     )
 
 
@@ -236,7 +238,7 @@ def test_what_would_not_do_is_refused_in_a_sentence_and_what_was_there_stays(own
     before = there(own)
     result = own.run("install", stdin=text)
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
-    assert result.stderr.startswith("Not installed, and what was there stays: ")
+    assert result.stderr.startswith("Not installed; the certificate before stays: ")
     assert sentence in result.stderr
     assert there(own) == before
     assert not (own.folder / "tmp/given").exists()
@@ -262,7 +264,7 @@ def test_one_that_nginx_does_not_show_is_taken_back(own, issued, before):
     result = own.run("install", stdin=pair(issued["another"]))
     assert result.returncode == 1
     assert result.stderr == (
-        "Not installed, and what was there stays: Nginx does not show it after 30 s: "
+        "Not installed; the certificate before stays: Nginx does not show it after 30 s: "
         "docker compose logs nginx | grep 'not taken up' says why.\n"
     )
     assert there(own) == before
@@ -376,6 +378,22 @@ def test_a_certificate_that_is_there_is_used_from_the_start(nginx, served, issue
     put(nginx, "first", issued["good"])
     served()
     assert taken(nginx) == (issued["good"] / "cert.pem").read_text()
+
+
+def test_on_a_node_of_several_nginx_waits_for_the_files_of_the_version_that_serves(nginx):
+    files, following = nginx.folder / "srv/nginx", nginx.folder / "tmp/following"
+    (files / "current").symlink_to("blue")
+    # Of before the node was away.
+    (files / "followed").touch()
+    process = nginx.start("follow")
+    try:
+        eventually((nginx.folder / "tmp/began").exists)
+        time.sleep(0.3)
+        assert not following.exists()
+        # By the second, as docker/nginx_files does.
+        eventually(lambda: (files / "followed").touch() or following.exists())
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_new_one_is_taken_up_and_outlasts_its_place(nginx, served, issued):

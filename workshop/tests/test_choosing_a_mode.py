@@ -55,31 +55,23 @@ SAID = [
     f"| memory of two workers | {memory('wsgi')} | {memory('asgi')} | {memory('hybrid')} |",
     f"| an idle WebSocket | | {PER_SOCKET}: 1 GB holds about {ROOM} | |",
     f"| a change to 1,000 open pages | | {HUB} | |",
-    f"With one query per request and 1, 2 or 4 workers, `wsgi` answers {query('wsgi-1')}, {query('wsgi')} or "
-    f"{query('wsgi-4')} requests per second, `asgi` {query('asgi-1', 'async')}, {query('asgi', 'async')} or "
-    f"{query('asgi-4', 'async')}.",
-    f"the factor of {times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} is not",
+    f"With 1, 2 or 4 workers, `wsgi` answers {query('wsgi-1')}, {query('wsgi')} or {query('wsgi-4')} requests per "
+    f"second, `asgi` {query('asgi-1', 'async')}, {query('asgi', 'async')} or {query('asgi-4', 'async')}.",
+    f"the factor of {times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} is",
     f"are answered within {figure('asgi', 'upstream-1000', 'seconds'):.2f} s",
-    f"{times(('stock', 'plain/async', 'cpu'), ('asgi', 'plain/async', 'cpu')):.1f} times the CPU for the async page",
-    f"{times(('asgi', 'query/async', 'rps'), ('stock', 'query/async', 'rps')):.1f} times fewer requests with a query",
-    f"up to {figure('stock', 'crowd/sync', 'backends', worst=True):.0f} connections to PostgreSQL and "
-    f"{sum(RESULTS.values('stock', 'crowd/sync', 'errors')):.0f} errors",
-    f"had {figure('asgi', 'crowd/sync', 'backends', worst=True):.0f} connections and no error",
     f"{query('wsgi')} requests per second with a query, `asgi` {query('asgi')}",
-    f"{WAITING[1]} requests per second to {WAITING[0]} while each waits 0.1 s",
-    f"on a thousand open pages within {figure('asgi', 'hub', 'p99'):.0f} ms",
+    f"{WAITING[1]} requests per second instead of {WAITING[0]} while each waits 0.1 s",
+    f"reaches a thousand open pages within {figure('asgi', 'hub', 'p99'):.0f} ms",
     f"| {PER_SOCKET} for each idle WebSocket",
     # Not measured, but written in the code.
-    f"two processors come with {AT_A_TIME} threads",
-    f"make {CPUS * WSGI.workers_per_cpu} workers of {WSGI.threads} threads here",
-    f"({ASGI.threads} for each worker here)",
-    f"sent something at least every {timeouts.LIVE_HEARTBEAT} seconds",
-    f"`proxy_read_timeout`, which is {timeouts.NGINX_PROXY_READ} seconds",
-    f"send something at least every {timeouts.LIVE_HEARTBEAT} seconds",
+    f"one of the {AT_A_TIME} threads of two processors",
+    f"get {CPUS * WSGI.workers_per_cpu} workers of {WSGI.threads} threads, so the {AT_A_TIME + 1}th request waits",
+    f"{ASGI.threads} for each worker",
+    f"silent for {timeouts.NGINX_PROXY_READ} seconds (`proxy_read_timeout`)",
+    f"live pages here do so every {timeouts.LIVE_HEARTBEAT} seconds",
     f"gives up after {timeouts.NGINX_PROXY_READ} seconds without",
-    f"lets requests go on for {timeouts.WORKER_SHUTDOWN}.",
-    f"a quarter of the {AT_A_TIME} threads",
-    f"In `wsgi` {AT_A_TIME} streams are all threads",
+    f"a running request has {timeouts.WORKER_SHUTDOWN} seconds to end.",
+    f"In `wsgi` {AT_A_TIME} streams take all threads",
 ]
 
 

@@ -209,10 +209,11 @@ def test_a_slot_has_a_live_service_exactly_in_the_modes_that_have_two_servers(mo
 @pytest.mark.parametrize("name", [*SERVERS, *WORKERS, "migrate"])
 def test_every_variable_of_the_settings_reaches_the_containers(name):
     given = {variable.removesuffix("_FILE") for variable in SERVICES[name]["environment"]}
-    image = re.findall(r"^\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    # Gunicorn's default port is the one that Nginx asks; a secret of secrets/app is found without a variable.
+    image = re.findall(r"^(?:ENV)?\s+([A-Z_]+)=\S+ *\\?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    # Gunicorn's default port is the one that Nginx asks; a secret of secrets/app is found without a variable; a
+    # slot has one server of each kind.
     assert read_by_settings() - given - set(image) == {
-        "PORT", "CACHE_URL", "EMAIL_URL", "MEDIA_STORE", "SENTRY_DSN",
+        "PORT", "CACHE_URL", "EMAIL_URL", "MEDIA_STORE", "SENTRY_DSN", "WEB_REPLICAS",
     }  # fmt: skip
 
 

@@ -101,3 +101,19 @@ def test_a_switch_that_fails_leaves_the_slot_that_serves(files, step):
     files.program(step, "exit 3")
     assert files.run("switch").returncode != 0
     assert (files.folder / "srv/nginx/current").readlink().name == "blue"
+
+
+def test_a_node_of_several_publishes_each_version_once_and_says_when_it_is_done(files):
+    files.program("sleep", "exit 1")
+    # Of a Docker that gives each container another one.
+    for image, host, slot in (("1", "a", "blue"), ("1", "b", "blue"), ("2", "c", "green"), ("1", "d", "blue")):
+        mode = files.folder / "srv/nginx" / slot / "mode"
+        before = mode.stat().st_mtime_ns if mode.exists() else None
+        result = files.run("follow", RELEASE=image, HOSTNAME=host)
+        assert result.returncode == 0, result.stderr
+        assert (files.folder / "srv/nginx/current").readlink().name == slot
+        assert (files.folder / "srv/nginx/followed").exists()
+        assert before in (None, mode.stat().st_mtime_ns)
+    files.program("cp", "exit 3")
+    assert files.run("follow", RELEASE="3").returncode != 0
+    assert not (files.folder / "srv/nginx/followed").exists()

@@ -91,10 +91,11 @@ def test_an_edited_view_is_seen_also_after_mistakes(dev):
 
 
 @pytest.mark.parametrize("file", ["apps/accounts/models.py", "wisheasy/settings.py"])
-def test_a_project_that_cannot_be_loaded_is_served_again_once_it_can(dev, file):
+def test_a_project_that_cannot_be_loaded_says_so_and_is_served_again_once_it_can(dev, file):
     path = dev.folder / file
     before = path.read_text()
     path.write_text(f"{before}\nimport missing_{path.stem}\n")
     assert becomes(f"No module named 'missing_{path.stem}'", dev.log.read_text)
+    assert becomes("The project can't be loaded", page, dev, "/accounts/login/")
     path.write_text(before)
     assert becomes("<main", page, dev, "/accounts/login/")

@@ -201,7 +201,7 @@ def test_a_start_is_refused_where_not_even_one_version_fits(run, project):
     result = run("docker/preflight", "hybrid", docker=docker)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(
-        "This machine has 985 MB of memory, and the containers may take 3072: docker/configure MEMORY=1g"
+        "This machine has 985 MB of memory, and the containers may use 3072: docker/configure MEMORY=1g"
     )
 
 
@@ -338,6 +338,25 @@ def test_preflight_says_what_is_missing_in_one_sentence_and_leaves_nothing_behin
     assert not (project / "secrets").exists()
 
 
+@pytest.mark.parametrize(("engine", "sentence"), [
+    ("swram", "ENGINE='swram' is wrong: expected compose, swarm or kubernetes, in .env."),
+    ("swarm", "ENGINE=swarm: run it through make, or set ENGINE=compose in .env."),
+])  # fmt: skip
+def test_an_engine_other_than_compose_is_refused_by_what_is_for_this_machine(run, free_port, engine, sentence):
+    result = run("docker/release", "asgi", HTTP_PORT=free_port, ENGINE=engine)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"{sentence}\n")
+
+
+@pytest.mark.parametrize("target", ["up-hybrid", "release", "rollback", "ps", "manage", "restore"])
+def test_another_engine_gets_the_same_commands(run, project, target):
+    (project / "deploy/swarm").mkdir(parents=True)
+    (project / "deploy/swarm/stack").write_text('#!/bin/sh\necho "$*, CMD=$CMD, TAG=$TAG"\n')
+    (project / "deploy/swarm/stack").chmod(0o755)
+    (project / ".env").write_text("ENGINE=swarm\n")
+    result = run("make", "--silent", target, "CMD=check --deploy", "TAG=v2")
+    assert (result.returncode, result.stdout) == (0, f"{target}, CMD=check --deploy, TAG=v2\n")
+
+
 @pytest.mark.parametrize(
     "command",
     [["make", "--silent", "backup"], ["make", "--silent", "backups"], ["docker/restore", "x"], ["docker/rollback"]],
@@ -350,8 +369,8 @@ def test_what_starts_a_container_names_a_secret_that_is_missing(run, project, co
     assert result.returncode != 0
     said = [line for line in result.stderr.splitlines() if not line.startswith("make: ***")]
     assert said == [
-        "secrets/database_url is missing: put it back, or let make up-wsgi, make up-asgi or make up-hybrid make what "
-        "is not there."
+        "secrets/database_url is missing: put it back, or run make up-wsgi, make up-asgi or make up-hybrid, which "
+        "create missing files."
     ]
 
 
@@ -377,14 +396,14 @@ def test_a_step_of_the_project_that_is_not_executable_is_left_out(run, project, 
 def test_an_image_without_a_name_is_not_published(run):
     result = run("make", "publish")
     assert result.returncode != 0
-    assert result.stderr.startswith("IMAGE is missing: say which name in which registry")
+    assert result.stderr.startswith("IMAGE is missing: set its name in a registry")
 
 
 @pytest.mark.parametrize("mode", ["asgy", "../x"])
 def test_an_unknown_mode_is_refused_with_the_known_ones(run, mode):
     result = run("docker/release", mode)
     assert result.returncode == 1
-    assert "say one of wsgi asgi hybrid" in result.stderr
+    assert "expected one of wsgi asgi hybrid" in result.stderr
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1:", "[::1]:"])
@@ -415,7 +434,7 @@ def test_a_port_that_is_no_number_is_refused(run, port):
     result = run("docker/release", "wsgi", HTTP_PORT=port)
     assert (result.returncode, result.stderr) == (
         1,
-        f"HTTP_PORT={port!r} is wrong: expected a port number such as 8080, or one of this machine alone, such as "
+        f"HTTP_PORT={port!r} is wrong: expected a port such as 8080, or one for this machine only, such as "
         "127.0.0.1:8080.\n",
     )
 

@@ -164,7 +164,7 @@ BROKEN = {
     "dollar": (
         lambda doctor: doctor.docker(f'"compose config"*) echo \'{WARNING_OF_COMPOSE}\' >&2; exit ;;'),
         "env",
-        "Compose takes $b, somewhere in .env, for a variable",
+        "Compose reads $b in .env as a variable",
     ),
     "env-file-that-compose-refuses": (
         lambda doctor: (
@@ -179,18 +179,18 @@ BROKEN = {
     "secret-repeats": (keep(secret_key="ab" * 30), "secrets", "secrets/secret_key repeats a few characters"),
     "secret-of-an-example": (keep(secret_key=f"django-insecure-{GOOD_KEY}"), "secrets", "looks like an example"),
     "password-of-redis": (
-        keep(redis_password="another"), "secrets", "secrets/redis_url is not that of secrets/redis_password",
+        keep(redis_password="another"), "secrets", "secrets/redis_url differs from secrets/redis_password",
     ),
     "password-of-postgresql": (
-        keep(postgres_password="another"), "secrets", "secrets/database_url is not that of secrets/postgres_password",
+        keep(postgres_password="another"), "secrets", "secrets/database_url differs from secrets/postgres_password",
     ),
-    "mode": (set_up(SERVER_MODE="asgy"), "mode", "'asgy' is no mode"),
+    "mode": (set_up(SERVER_MODE="asgy"), "mode", "SERVER_MODE='asgy' is wrong"),
     "clock-before-the-last-commit": (commit_in_the_future, "clock", "which is before the last commit"),
     "clock-of-docker": (
         lambda doctor: doctor.docker("*SystemTime*) echo 2026-01-01T00:00:00.5Z; exit ;;"), "clock", "s apart",
     ),
     "disk": (lambda doctor: doctor.program("df", DF.format(100_000)), "disk", "97 MB are free on the disk"),
-    "cpus": (set_up(WEB_CPUS="8"), "cpus", "WEB_CPUS=8 is more than the 4 that there are"),
+    "cpus": (set_up(WEB_CPUS="8"), "cpus", "WEB_CPUS=8 is more than the 4 of this machine"),
     "site-without-scheme": (set_up(SITE_URL="www.example.com"), "address", "SITE_URL='www.example.com' is wrong"),
     "site-with-path": (set_up(SITE_URL="https://a.example/shop"), "address", "SITE_URL='https://a.example/shop' is"),
     "second-site": (set_up(SITE_URL="https://a.example,b.example"), "address", "SITE_URL='b.example' is wrong"),
@@ -205,7 +205,7 @@ BROKEN = {
     "dns": (
         lambda doctor: (doctor.program("getent", "exit 2"), doctor.env_file.update(SITE_URL="https://www.example.com")),
         "dns",
-        "The name www.example.com of SITE_URL has no address",
+        "www.example.com in SITE_URL has no address",
     ),
 }  # fmt: skip
 
@@ -217,7 +217,7 @@ def test_what_is_broken_is_the_first_finding(doctor, breakage, check, what):
     assert (status, first["status"], first["check"]) == (1, "broken", check)
     assert what in first["what"]
     assert first["why"]
-    assert first["mend"]
+    assert first["fix"]
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1:", "0.0.0.0:"])
@@ -264,9 +264,9 @@ def disk_of_windows(doctor):
 
 
 WARNINGS = {
-    "disk-of-windows": (disk_of_windows, "checkout", "This clone is on the disk of Windows, in /"),
+    "disk-of-windows": (disk_of_windows, "checkout", "This clone is on a Windows disk, in /"),
     "hook-that-is-left-out": (hook("before_release"), "own", "docker/hooks/before_release is not executable"),
-    "hook-that-never-runs": (hook("before_relase"), "own", "docker/hooks/before_relase is no step of a release"),
+    "hook-that-never-runs": (hook("before_relase"), "own", "docker/hooks/before_relase is not a release hook"),
     "short-password": (
         keep(redis_password="abcdefgh", redis_url="redis://app:abcdefgh@redis:6379/0"),
         "secrets",
@@ -276,12 +276,14 @@ WARNINGS = {
         lambda doctor: setattr(doctor, "mode_of_secrets", 0o755), "permissions", "can enter secrets/",
     ),
     "unread-variable": (set_up(SITE_ULR="https://www.example.com"), "env", "No settings read SITE_ULR"),
-    "clock-that-drifts": (lambda doctor: doctor.program("timedatectl", "echo no"), "clock", "Nothing keeps the clock"),
+    "clock-that-drifts": (
+        lambda doctor: doctor.program("timedatectl", "echo no"), "clock", "The clock is not synchronized",
+    ),
     "little-room": (lambda doctor: doctor.program("df", DF.format(2_000_000)), "disk", "1953 MB are free"),
     "little-memory": (
         lambda doctor: doctor.docker("*MemTotal*) echo 2684354560; exit ;;"),
         "memory",
-        "has 2560 MB of memory, and during a release the containers may take 3456",
+        "has 2560 MB of memory, and during a release the containers may use 3456",
     ),
     "redirect-for-ever": (
         set_up(SITE_URL="https://a.example", ACME_DIRECTORY="off"), "address", "TRUSTED_PROXIES is empty",
@@ -321,7 +323,7 @@ def test_broken_things_come_before_warnings_and_each_with_what_mends_it(doctor):
     assert result.returncode == 1
     findings = result.stdout.split("\n\n")[1:]
     assert findings[0].startswith("1. broken, address: SITE_URL='www.example.com' is wrong\n   why   ")
-    assert "\n   mend  expected an address" in findings[0]
+    assert "\n   fix   expected an address" in findings[0]
     assert findings[1].startswith("2. warning, clock: ")
 
 

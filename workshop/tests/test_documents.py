@@ -53,13 +53,15 @@ def read_by_commands():
     paths += [
         *ROOT.glob("workshop/rename*"),
         *ROOT.glob("workshop/bench/*.py"),
+        *ROOT.glob("workshop/site/*.py"),
         *ROOT.glob("workshop/tests/stack/*.py"),
+        *ROOT.glob("workshop/tests/swarm/*.py"),
     ]
     paths += [*ROOT.glob(".github/**/*.yml"), *ROOT.glob(".gitlab-ci.yml")]
     text = "".join(path.read_text() for path in paths if path.is_file())
     read = (
         r"\$[({]?(?:if \$[({]|call given,)?([A-Z][A-Z_]+)"
-        r"|environ(?:\.get\(|\[)\"([A-Z_]+)\"|(?:vars|secrets)\.([A-Z_]+)"
+        r"|environ(?:\.get\(|\.pop\(|\[)\"([A-Z_]+)\"|(?:vars|secrets)\.([A-Z_]+)"
     )
     return {name for found in re.findall(read, text) for name in found if name}
 
@@ -67,10 +69,10 @@ def read_by_commands():
 # Variables, settings of packages and SQL that are there as examples, methods of HTTP, places to fill in, and what was
 # renamed.
 IN_CAPITALS = {
-    "SHOP_NAME", "STRIPE_KEY", "WSGI", "ASGI", "SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF",
+    "SHOP_NAME", "SOLD", "STRIPE_KEY", "WSGI", "ASGI", "SWAGGER_UI_DIST", "SWAGGER_UI_FAVICON_HREF",
     "WAGTAIL_GRAVATAR_PROVIDER_URL", "WAGTAIL_ENABLE_UPDATE_CHECK", "KEEP", "OLD_SLOT", "TOPIC", "SET",
-    "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD", "FAILED",
-    "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB", "MEMORY",
+    "CPU", "GET", "POST", "CURSOR", "NAME", "EVERYWHERE", "PASSWORD", "FAILED",
+    "RUNNING", "SELECT", "SERVING_STOCK", "UPSTREAM", "LAB", "MEMORY", "REST_FRAMEWORK", "SPECTACULAR_SETTINGS",
 }  # fmt: skip
 # These pages add variables of their own.
 NOT_RECIPES = [name for name in TEXTS if not name.startswith(("docs/recipes/", "deploy/"))]

@@ -31,7 +31,8 @@ def read_by_compose():
 
 
 def read_by_scripts():
-    scripts = (path for path in (ROOT / "docker").iterdir() if path.is_file() and path.name != "read_env")
+    scripts = [path for path in (ROOT / "docker").iterdir() if path.is_file() and path.name != "read_env"]
+    scripts += (ROOT / "deploy").glob("*/stack")
     calls = r"(?:docker/read_env|check_port) ([A-Z][A-Z0-9_]*)"
     return {name for script in scripts for name in re.findall(calls, script.read_text())}
 

@@ -1,4 +1,5 @@
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -62,6 +63,15 @@ def test_every_fault_is_named_at_once(command):
         "REDIS_URL is wrong: expected an address such as redis://host:6379/0.",
         "WEB_CONCURRENCY='many' is wrong: expected a whole number of 1 or more.",
     ]
+
+
+@pytest.mark.parametrize("name", ["CACHE_URL", "DATABASE_URL", "EMAIL_URL", "MEDIA_STORE", "REDIS_URL", "SENTRY_DSN"])
+def test_an_unknown_scheme_is_named_in_one_sentence_without_what_is_secret(name):
+    result = start("manage.py", "check", **GOOD, **{name: "gopher://user:hidden@example.com:70/1"})
+    assert result.returncode == 1
+    (sentence,) = result.stderr.splitlines()
+    assert sentence.startswith(f"{name} is wrong: expected an address such as ")
+    assert re.search(r"; 'gopher' is none of the schemes [a-z0-9+, ]+\.$", sentence)
 
 
 def test_a_secret_may_come_as_a_file(tmp_path):
@@ -170,7 +180,7 @@ def test_where_nothing_is_served_a_value_may_be_missing_but_not_wrong(tmp_path):
 def test_nothing_is_served_with_values_that_may_be_missing(tmp_path):
     result = start("-m", "kit.serving", **settings_with(tmp_path, REQUIRED), SETTINGS_STAND_INS="1")
     assert result.returncode == 1
-    assert result.stderr.strip() == "SETTINGS_STAND_INS is set, which hides that values are missing: unset it to serve."
+    assert result.stderr.strip() == "SETTINGS_STAND_INS is set, which hides missing values: unset it to serve."
 
 
 def test_settings_without_their_last_line_stop_too(tmp_path, command):
@@ -325,6 +335,15 @@ def test_in_the_stack_the_budget_is_for_two_versions_beside_each_other(slot, fit
     )
     assert (result.returncode == 0) == fits
     assert ("The workers of both slots may open 96 connections" in result.stderr) != fits
+
+
+def test_the_budget_counts_every_replica_and_one_more_during_a_release():
+    address = "postgres://u:p@localhost/d"
+    budget = {**GOOD, "DATABASE_URL": address, "WEB_CONCURRENCY": "4", "WORKER_PROCESSES": "0", "SLOT": "blue"}
+    assert start("manage.py", "check", **budget, WEB_REPLICAS="4").returncode == 0
+    result = start("manage.py", "check", **budget, WEB_REPLICAS="5")
+    assert result.returncode == 1
+    assert "WEB_REPLICAS=5 and of one more during a release may open 96 connections" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,14 @@ def test_jobs_and_websockets_report_too(mode, tmp_path, ingest):
         assert report["tags"]["mode"] == mode
         assert report["exception"]["values"][-1]["stacktrace"]
         if mode == "asgi":
-            with pytest.raises(InvalidStatus), connect(f"ws{server.url[4:]}/live/probe/own/0", origin=server.url):
+            address, secret = (
+                f"ws{server.url[4:]}/live/probe/own/0?q=s3cret-query",
+                {"Cookie": "sessionid=s3cret-cookie"},
+            )
+            with pytest.raises(InvalidStatus), connect(address, origin=server.url, additional_headers=secret):
                 pass
             assert reports_of(ingest, "told to fail")[0]["tags"]["mode"] == mode
+    assert "s3cret" not in json.dumps(ingest.taken)
 
 
 def test_a_server_that_is_away_delays_neither_a_page_nor_the_end(serving):

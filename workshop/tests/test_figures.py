@@ -4,13 +4,18 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from workshop.tests.servers import ROOT, free_port, serve
+from workshop.tests.test_docker_scripts import needs_compose
 
+PAGE = ROOT / "docs/recipes/metrics.md"
 SERVERS = {
     "wsgi": ("wsgi", {}),
     "asgi": ("asgi", {}),
@@ -98,14 +103,47 @@ def test_a_worker_that_is_killed_leaves_its_sums(measured):
 def test_each_figure_of_the_board_exists(tmp_path):
     board = json.loads((ROOT / "docs/recipes/metrics/board.json").read_text())
     text = " ".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    # And that of the alerts.
+    text += " ".join(re.findall("`([^`]+)`", PAGE.read_text().rpartition("An alert")[2]))
     wanted = set(re.findall(r"(?:django|serving|live|jobs)(?:_[a-z_]+)?", text))
     port = free_port()
     with serve("asgi", tmp_path, METRICS="1", METRICS_PORT=str(port)) as server:
         server.figures = f"http://127.0.0.1:{port}/metrics"
         httpx.get(f"{server.url}/no/such/page")
         found = eventually(lambda: pages(server) and figures(server))
-    # PostgreSQL's: tests/stack/test_figures.py.
+    # PostgreSQL's: tests/stack/test_product.py.
     assert wanted - {name.partition("{")[0] for name in found} == {"serving_database_connections"}
+
+
+@needs_compose
+def test_what_the_page_starts_is_closed_reads_the_servers_and_is_published_to_this_machine_alone(tmp_path):
+    (tmp_path / "override.yml").write_text(re.search(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.M | re.S)[1])
+    files = ["--file", "docker-compose.yml", "--file", str(tmp_path / "override.yml")]
+    command = ["docker", "compose", "--project-directory", str(ROOT), *files, "--profile", "*", "config"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SERVER_MODE": "asgi"}
+    done = subprocess.run(
+        [*command, "--format", "json"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    config = json.loads(done.stdout)
+    services, networks = config["services"], config["networks"]
+    for name in ("prometheus", "grafana"):
+        service = services[name]
+        for limit in ("read_only", "cap_drop", "security_opt", "restart", "logging"):
+            assert service[limit] == services["web-blue"][limit]
+        assert service["mem_limit"] == service["memswap_limit"]
+        binds = [volume["source"] for volume in service["volumes"] if volume["type"] == "bind"]
+        assert binds
+        assert all(Path(source).is_file() for source in binds)
+    assert "ports" not in services["prometheus"]
+    assert [port["host_ip"] for port in services["grafana"]["ports"]] == ["127.0.0.1"]
+    # Prometheus has no way out, and the servers' port no way in.
+    assert [networks[name]["internal"] for name in services["prometheus"]["networks"]] == [True]
+    (scraped,) = yaml.safe_load((PAGE.parent / "metrics/prometheus.yml").read_text())["scrape_configs"]
+    (found,) = scraped["dns_sd_configs"]
+    assert set(found["names"]) == {name for name in services if name.startswith(("web-", "live-"))}
+    assert str(found["port"]) == services["web-blue"]["environment"]["METRICS_PORT"]
+    (source,) = yaml.safe_load((PAGE.parent / "metrics/datasource.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
 
 
 OWN = """
@@ -147,7 +185,7 @@ def test_the_process_that_answers_is_started_again(tmp_path):
         [answering] = children(sees_to_it)
         os.kill(answering, signal.SIGKILL)
         eventually(lambda: children(sees_to_it) not in ([], [answering]) and figures(server))
-        assert "another one takes its place" in server.log.read_text()
+        assert "was killed by a signal, and is replaced" in server.log.read_text()
 
 
 def test_without_it_there_is_no_module_port_or_process(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import posixpath
 import re
 from types import SimpleNamespace
 
@@ -71,6 +72,27 @@ def test_no_trick_with_a_name_works(poster, server, name):
     assert not shown.headers["Content-Type"].startswith(("text/", "image/svg"))
 
 
+def test_a_kind_that_the_form_forbids_is_not_kept(poster, server):
+    before = sorted(server.media.rglob("*"))
+    for name in ("a.svg", "a.png.html", "a"):
+        assert send(poster, b"<svg/>", name, pictures="1").status_code == 422
+    assert sorted(server.media.rglob("*")) == before
+    assert send(poster, pictures="1").status_code == 200
+
+
+def test_a_form_of_another_site_keeps_nothing(poster, server):
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', poster.client.get("/probe/").text)[1]
+    before = sorted(server.media.rglob("*"))
+    for data, headers in (
+        ({}, {}),
+        ({"csrfmiddlewaretoken": "x" * 64}, {}),
+        ({"csrfmiddlewaretoken": token}, {"Origin": "https://forged.example"}),
+    ):
+        forged = poster.client.post("/probe/keep", data=data, files={"file": ("a.png", PICTURE)}, headers=headers)
+        assert forged.status_code == 403
+    assert sorted(server.media.rglob("*")) == before
+
+
 def test_a_large_one_is_kept_and_a_larger_one_is_answered_413_with_our_page(poster, server):
     assert send(poster, b"x" * (2 * MEGABYTE + MEGABYTE // 2)).status_code == 200
     before = len(list(server.media.rglob("*.png")))
@@ -100,11 +122,14 @@ def test_after_a_larger_one_the_connection_serves_on(poster, size):
         assert poster.client.get("/healthz/live").status_code == 200
 
 
-def test_a_private_file_is_sent_by_its_view_alone(poster):
+def test_a_private_file_is_sent_to_its_owner_alone(poster, server):
     answer = send(poster, b"%PDF", "invoice.pdf", private="1").json()
     assert answer["name"].startswith("private/probe/")
     assert poster.client.get(answer["url"]).status_code == 404
-    sent = poster.client.get("/probe/" + answer["name"].replace("/probe", ""))
+    address = f"/probe/private/{posixpath.basename(answer['name'])}"
+    with server.poster() as other, server.client() as stranger:
+        assert [client.get(address).status_code for client in (other.client, stranger)] == [404, 404]
+    sent = poster.client.get(address)
     assert (sent.content, sent.headers["Content-Disposition"][:10]) == (b"%PDF", "attachment")
     assert sent.headers["Content-Security-Policy"] == files.POLICY
 
@@ -170,7 +195,10 @@ def test_nginx_says_the_same():
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("ftp://a:b@c/bucket", "'ftp' is no scheme"), ("s3://a:b@c/bucket", 'add "django-storages[s3]~=1.14"')],
+    [
+        ("ftp://a:b@c/bucket", "'ftp' is none of the schemes s3, s3+http"),
+        ("s3://a:b@c/bucket", 'add "django-storages[s3]~=1.14"'),
+    ],
 )
 def test_a_store_that_cannot_be_used_is_refused_by_name(value, why):
     with pytest.raises(ValueError, match=re.escape(why)):

@@ -84,7 +84,7 @@ def test_without_a_shared_channel_layer_there_is_one_worker(machine):
 def test_one_thread_makes_the_worker_a_sync_one():
     from dataclasses import replace
 
-    assert modes.WSGI.gunicorn_worker_class == "kit.serving.succession.ThreadedWorker"
+    assert modes.WSGI.gunicorn_worker_class == "kit.serving.wsgi_worker.Worker"
     assert replace(modes.WSGI, threads=1).gunicorn_worker_class == "sync"
     assert modes.ASGI.gunicorn_worker_class == "kit.serving.worker.Worker"
 

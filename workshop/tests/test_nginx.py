@@ -255,7 +255,14 @@ def test_nginx_adds_no_header_to_what_django_answers():
 
 
 def test_no_request_that_changes_something_is_sent_twice():
-    assert "if ($request_method !~ ^(GET|HEAD)$) { return 502; }" in FILES["server.conf"]
+    assert "if ($may_be_done) { return 502; }" in FILES["server.conf"]
+    lines = mapped("may_be_done")
+    assert (lines.pop("default"), set(lines.values())) == ("1", {"0"})
+    # Of each server that was tried, in each block: how many bytes it was sent.
+    asked = {"GET 84": True, "HEAD 84, 0": True, "POST 0": True, "POST 0, 0": True}
+    asked |= {"POST 84": False, "POST 0, 84": False, "POST 84, 0": False, "POST 10": False, "POST 0 : 84": False}
+    for request, again in asked.items():
+        assert any(re.search(line.strip('"~'), request) for line in lines) == again, request
     assert all("non_idempotent" not in text for text in FILES.values())
     assert directives(FILES["snippets/proxy.conf"], "proxy_next_upstream") == ["error timeout"]
 

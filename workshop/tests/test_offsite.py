@@ -81,7 +81,7 @@ def test_the_first_complaint_of_rclone_is_the_reason(run, tmp_path):
     result = run("now", rclone=BAD)
     assert result.returncode == 1
     assert result.stderr == (
-        "The store does not do it: one.dump: Failed to copy: NoSuchBucket: The specified bucket does not exist\n"
+        "The store failed: one.dump: Failed to copy: NoSuchBucket: The specified bucket does not exist\n"
     )
     assert not (tmp_path / "copied").exists()
 
@@ -110,7 +110,7 @@ def test_whatever_rclone_does_not_do_fails_with_one_reason(run, command, rclone,
     assert (result.returncode, result.stdout) == (1, "")
     # Before it, bash tells of a program that was killed.
     said = [line for line in result.stderr.splitlines() if " Killed " not in line]
-    assert said == [f"The store does not do it: {reason}"]
+    assert said == [f"The store failed: {reason}"]
 
 
 @pytest.mark.parametrize(("rclone", "pause"), [(GOOD, "3600"), (BAD, "300")], ids=["good", "bad"])

@@ -129,8 +129,8 @@ def add_a_page():
 
 
 def add_a_field_with_its_migration():
-    add("apps/accounts/models.py", "\n    nickname = models.CharField(max_length=30, blank=True)\n")
-    change("apps/accounts/models.py", "import AbstractUser\n", "import AbstractUser\nfrom django.db import models\n")
+    field = "    nickname = models.CharField(max_length=30, blank=True)\n\n"
+    change("apps/accounts/models.py", "    class Meta(", field + "    class Meta(")
     environment = {**os.environ, "SECRET_KEY": "x" * 20 + "0123456789abcdefghij" * 2, "SERVER_MODE": "asgi"}
     environment = {name: value for name, value in environment.items() if name != "DJANGO_SETTINGS_MODULE"}
     subprocess.run([*MANAGE, "makemigrations", "accounts"], env=environment, check=True, capture_output=True)
@@ -143,8 +143,7 @@ def add_a_tag_to_the_policy():
 
 
 def change_the_limit_of_sign_in():
-    text = Path("shop/settings.py").read_text()
-    Path("shop/settings.py").write_text(re.sub(r"AXES_FAILURE_LIMIT = \d+", "AXES_FAILURE_LIMIT = 4", text))
+    change("apps/accounts/adapter.py", 'f"10/{MINUTES}m/key"', 'f"4/{MINUTES}m/key"')
     example = Path(".env.example").read_text()
     Path(".env.example").write_text(re.sub(r"^LIMIT_SIGN_IN=.*", "LIMIT_SIGN_IN=30", example, flags=re.MULTILINE))
 

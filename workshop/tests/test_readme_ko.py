@@ -7,7 +7,11 @@ import pytest
 
 from workshop.tests.servers import ROOT
 
-PAIRS = [("README.md", "README.ko.md"), ("docs/first-deploy.md", "docs/first-deploy.ko.md")]
+PAIRS = [
+    ("README.md", "README.ko.md"),
+    ("docs/choosing-a-mode.md", "docs/choosing-a-mode.ko.md"),
+    ("docs/first-deploy.md", "docs/first-deploy.ko.md"),
+]
 NAMES = [Path(name).name for pair in PAIRS for name in pair]
 BLOCK = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -25,8 +29,11 @@ def sections(name):
 
 
 def commands(text):
-    """What stands in blocks of code, without the comments."""
-    return [re.sub(r" *#.*", "", block) for block in BLOCK.findall(text)]
+    """What stands in blocks of code, without the comments and the words of a picture."""
+    return [
+        re.sub(r'"[^"]*"' if "```mermaid" in block else " *#.*", "", block).replace("  ", " ")
+        for block in BLOCK.findall(text)
+    ]
 
 
 def tables(text):
@@ -36,13 +43,19 @@ def tables(text):
 
 
 def links(text):
-    """Where links and pictures lead; the other README is the same place, seen from the other side."""
-    return sorted(each for each in re.findall(r"\]\(([^)]+)\)", text) if each not in NAMES)
+    """Where links and pictures lead; a page in the other language, or a heading of the page, is the same place."""
+    found = re.findall(r"\]\(([^)]+)\)", text)
+    return sorted(each.replace(".ko.md", ".md") for each in found if each not in NAMES and each[0] != "#")
 
 
 def code(text):
     """All that is code in a line of prose, in any order: that of the words differs."""
     return sorted(re.findall(r"`[^`\n]+`", BLOCK.sub("", text)))
+
+
+def figures(text):
+    """All numbers of two digits or more: smaller ones may be words in one of the languages."""
+    return sorted(re.findall(r"\d[\d.,]*\d", re.sub(r"\]\([^)]+\)", "", text)))
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[0])
@@ -55,7 +68,7 @@ SECTIONS = [(text, korean, number) for english, korean in PAIRS for number, (_, 
 
 
 @pytest.mark.parametrize(("english", "korean", "number"), SECTIONS, ids=[text.splitlines()[0] for text, *_ in SECTIONS])
-@pytest.mark.parametrize("part", [commands, tables, links, code], ids=lambda part: part.__name__)
+@pytest.mark.parametrize("part", [commands, tables, links, code, figures], ids=lambda part: part.__name__)
 def test_a_section_is_the_same_in_both_languages(english, korean, number, part):
     assert part(english) == part(sections(korean)[number][1])
 

@@ -62,7 +62,7 @@ def test_while_one_holds_it_the_next_says_who_and_afterwards_it_is_free(folder):
     with folder.hold() as first:
         status, said = folder.take()
         assert status == 1
-        assert said.startswith(f"Not now: process {first.pid} (make release, by ")
+        assert said.startswith(f"Another command is running: process {first.pid} (make release, by ")
         first.communicate("\n")
     assert first.returncode == 0
     # Nothing that a copy of the folder, or a search in it, could wait for.
@@ -104,4 +104,8 @@ def test_of_many_that_take_over_at_once_one_has_it_at_a_time(folder):
         results = [(*process.communicate(timeout=100), process.returncode) for process in many]
         assert [result for result in results if result[2] == 0], results
         for stdout, stderr, status in results:
-            assert (stdout, stderr) == ("taken\n", "") if status == 0 else stderr.startswith("Not now: process ")
+            assert (
+                (stdout, stderr) == ("taken\n", "")
+                if status == 0
+                else stderr.startswith("Another command is running: process ")
+            )

@@ -42,6 +42,7 @@ def test_readiness_names_the_mode_and_each_dependency(server):
         "status": "ready",
         "mode": server.mode,
         "slot": None,
+        "revision": None,
         "dependencies": {"database": "ok"},
     }
 

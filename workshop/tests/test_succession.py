@@ -84,7 +84,7 @@ def test_no_request_on_a_kept_connection_is_lost(mode, tmp_path):
 def test_a_worker_whose_successor_cannot_start_serves_on(mode, tmp_path):
     with recycling(mode, tmp_path, hook='raise RuntimeError("the third party is away")') as server:
         first = workers(server)
-        sentence = "This worker can't start. Its predecessor serves on until another one can."
+        sentence = "This worker can't start. Its predecessor keeps serving until another one can."
         assert slowest_page_until(server, lambda: sentence in server.log.read_text()) < LONGEST
         # The one that failed is gone, and another one has failed.
         until(server, lambda: server.log.read_text().count(sentence) > 1)

@@ -188,5 +188,5 @@ def test_another_template_is_refused(shop, template):
 
 
 def test_a_clone_that_is_not_renamed_is_refused(template):
-    sentence = "There is no .template here, which make rename writes. Without a rename: git merge template/main."
+    sentence = "There is no .template here: make rename creates it. Without a rename, use git merge template/main."
     assert_refused(template, sentence)

@@ -12,7 +12,8 @@ from kit.serving import bodies
 from workshop.tests.servers import serve
 
 SERVERS = {
-    "gthread": ("wsgi", {}),
+    "wsgi": ("wsgi", {}),
+    "gthread": ("wsgi", {"STOCK_WSGI": "1"}),
     "sync": ("wsgi", {"WEB_THREADS": "1"}),
     "asgi": ("asgi", {}),
     "stock": ("asgi", {"STOCK_ASGI": "1"}),

@@ -103,7 +103,8 @@ def test_a_body_arrives_whole_and_one_over_the_limit_is_refused(server):
 def test_an_answer_leaves_as_it_is_made(server):
     with httpx.stream("GET", f"{server.url}/reports/pieces") as answer:
         arrived = [time.monotonic() for _ in answer.iter_bytes()]
-    assert arrived[-1] - arrived[0] > 0.3
+    # In one piece it would be none; a busy client sees the first ones late.
+    assert arrived[-1] - arrived[0] > 0.1
 
 
 def test_others_are_answered_while_it_is_busy(server):

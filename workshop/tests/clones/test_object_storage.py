@@ -210,7 +210,7 @@ def test_a_store_that_is_away_is_given_up_on(server, store):
 
 
 WRONG = {
-    "another scheme": ("gs://key:secret@host/bucket", "; 'gs' is no scheme that is known"),
+    "another scheme": ("gs://key:secret@host/bucket", "; 'gs' is none of the schemes s3, s3+http"),
     "no bucket": ("s3://key:secret@host", ""),
     "no key": ("s3://host/bucket", ""),
     "an option that there is not": ("s3://key:secret@host/bucket?acl=public", ""),

@@ -13,6 +13,7 @@ from . import page
 
 # Each page, and of one that knows two ways, each of them: the sections with what to change.
 WAYS = {
+    "celery": ("celery", "What to change"),
     "asgi-application": ("another-framework", "An ASGI application (FastAPI)"),
     "wsgi-application": ("another-framework", "A WSGI application (Flask)"),
 }

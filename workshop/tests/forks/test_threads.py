@@ -10,7 +10,8 @@ from kit.serving import forks
 from workshop.tests.servers import serve
 
 SERVERS = {
-    "gthread": ("wsgi", {}),
+    "wsgi": ("wsgi", {}),
+    "gthread": ("wsgi", {"STOCK_WSGI": "1"}),
     "sync": ("wsgi", {"WEB_THREADS": "1"}),
     "asgi": ("asgi", {}),
     "stock": ("asgi", {"STOCK_ASGI": "1"}),

@@ -85,6 +85,21 @@ async def test_a_reader_that_was_busy_gets_what_it_missed_in_one_message(process
         assert keys(await soon(reader.next())) == ["1", "2", "3"]
 
 
+async def test_a_reader_that_can_be_sent_to_at_once_is_woken_only_when_it_cannot(process, notes):
+    sent, blocked = [], False
+    with follow() as reader:
+        reader.at_once = lambda text: not blocked and not sent.append(text)
+        waiting = asyncio.ensure_future(reader.next())
+        await until(lambda: len(sent) == 1)
+        await save(notes, "1")
+        await until(lambda: len(sent) == 2)
+        blocked = True
+        await save(notes, "2")
+        message = await soon(waiting)
+    assert [[each["id"] for each in json.loads(text)["changes"]] for text in sent] == [[], ["1"]]
+    assert keys(message) == ["2"]
+
+
 async def test_a_quiet_reader_hears_a_heartbeat(process, monkeypatch):
     monkeypatch.setattr(hubs, "LOOK_EVERY", 0.05)
     monkeypatch.setattr(hubs, "HEARTBEAT", 0.2)
@@ -108,20 +123,24 @@ async def test_a_database_that_is_away_costs_no_reader_anything(process, notes, 
     assert "No changes of notes read" in caplog.text
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("what", ["new_channel", "group_add", "receive"])
-async def test_a_channel_layer_that_fails_is_subscribed_to_again(what, process, notes, monkeypatch, caplog):
+async def test_a_channel_layer_that_fails_is_subscribed_to_again(what, times, process, notes, monkeypatch, caplog):
     layer = hubs.get_channel_layer()
-    does, failures = getattr(layer, what), [ConnectionError("away")]
+    does, failures = getattr(layer, what), [ConnectionError("away")] * times
 
-    async def fails_once(*args, **kwargs):
+    async def fails(*args, **kwargs):
         if failures:
             raise failures.pop()
         return await does(*args, **kwargs)
 
-    monkeypatch.setattr(hubs, "LOOK_EVERY", 0.1)
-    monkeypatch.setattr(layer, what, fails_once)
+    # Only after a second failure it waits, and says so.
+    monkeypatch.setattr(hubs, "LOOK_EVERY", 0.1 if times == 2 and what != "receive" else 60)
+    monkeypatch.setattr(layer, what, fails)
     process.start()
-    await until(lambda: "No hints come" in caplog.text)
+    await until(lambda: not failures)
+    if hubs.LOOK_EVERY == 0.1:
+        await until(lambda: "No hints come" in caplog.text)
     monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
     with follow() as reader:
         await soon(reader.next())

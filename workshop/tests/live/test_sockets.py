@@ -5,17 +5,20 @@ import json
 import logging
 import socket as sockets_of_the_system
 from contextlib import asynccontextmanager
+from functools import wraps
 
 import pytest
 from uvicorn import Config, Server
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 
+from kit import request_ids
 from kit.live import audience, sockets
 from kit.live import hub as hubs
 from kit.serving import timeouts
 from kit.serving.asgi import get_asgi_application
-from kit.serving.worker import Worker
+from kit.serving.worker import WebSocket, Worker
+from workshop.bench.sockets import TEXT, frames
 
 from .conftest import follow, listening, save, soon, until
 
@@ -30,12 +33,18 @@ CLOSED_1013 = b"\x88\x02\x03\xf5"
 
 
 @pytest.fixture
-async def server(process):
+def application(request):
+    """The project's, and what a test puts around it."""
+    return getattr(request, "param", lambda inner: inner)(get_asgi_application())
+
+
+@pytest.fixture
+async def server(process, application):
     await listening(process)
     listener = sockets_of_the_system.create_server(("127.0.0.1", 0))
     # What it accepts has the same: the system would take megabytes.
     listener.setsockopt(sockets_of_the_system.SOL_SOCKET, sockets_of_the_system.SO_SNDBUF, 4096)
-    server = Server(Config(get_asgi_application(), log_config=None, **Worker.CONFIG_KWARGS))
+    server = Server(Config(application, log_config=None, **Worker.CONFIG_KWARGS))
     server.port = listener.getsockname()[1]
     serving = asyncio.create_task(server.serve([listener]))
     await until(lambda: server.started)
@@ -96,6 +105,59 @@ async def test_a_client_that_does_not_read_delays_nobody_and_is_closed_with_1013
         assert (await read_to_the_end(slow)).endswith(CLOSED_1013)
         await save(notes, "5")
         await hears(other, "5")
+
+
+async def test_a_slow_client_gets_what_it_missed_in_one_message(process, notes, server, monkeypatch):
+    monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
+    async with reader(server) as other, sleeper(server) as slow:
+        for key, text in (("1", MUCH), ("2", "it waits for"), ("3", "and then"), ("4", "misses")):
+            await save(notes, key, text)
+            await hears(other, key)
+        buffer, heard = bytearray(), []
+        while len(heard) < 3:
+            buffer += await soon(asyncio.get_running_loop().sock_recv(slow, 1_000_000))
+            heard += [json.loads(payload)["changes"] for opcode, payload in frames(buffer) if opcode == TEXT]
+        assert [[change["id"] for change in changes] for changes in heard] == [["1"], ["2"], ["3", "4"]]
+
+
+def with_ids(application):
+    return request_ids.asgi(application, None)
+
+
+def traced(application):
+    """As by a tracer, which is to see every message."""
+
+    async def around(scope, receive, send):
+        @wraps(send)
+        async def seen(message):
+            await send(message)
+
+        await application(scope, receive, seen)
+
+    return with_ids(around)
+
+
+@pytest.mark.parametrize(
+    ("application", "through_send"), [(lambda inner: inner, 0), (with_ids, 0), (traced, 6)], indirect=["application"]
+)
+async def test_a_change_is_sent_without_a_task_unless_somebody_listens(
+    through_send, process, notes, server, monkeypatch
+):
+    monkeypatch.setattr(hubs, "LOOK_EVERY", 60)
+    sent, send = [], WebSocket.send
+
+    async def counted(self, message):
+        sent.append(message["type"])
+        await send(self, message)
+
+    monkeypatch.setattr(WebSocket, "send", counted)
+    async with reader(server) as one, reader(server) as other:
+        sent.clear()
+        for key, text in (("1", "한 줄"), ("2", "x" * 200), ("3", "é" * 70_000)):
+            await save(notes, key, text)
+            for connection in (one, other):
+                assert text in json.loads(await soon(connection.recv()))["changes"][0]["html"]
+        assert sent == ["websocket.send"] * through_send
 
 
 async def test_a_client_that_never_reads_again_holds_no_connection(process, notes, server, monkeypatch):

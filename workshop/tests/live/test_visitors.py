@@ -96,4 +96,4 @@ async def test_a_database_that_is_away_sends_nobody_away_and_forgets_nobody(two,
         await until(lambda: left)
         await asyncio.sleep(0.2)
     assert left == [("first", audience.FORBIDDEN)]
-    assert "Not known who may still follow" in caplog.text
+    assert "Could not check who may still follow" in caplog.text

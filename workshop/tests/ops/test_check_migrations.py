@@ -104,7 +104,7 @@ def test_an_unsafe_migration_can_be_allowed(check):
 def test_without_a_new_migration_there_is_nothing_to_say():
     output = StringIO()
     call_command("check_migrations", stdout=output)
-    assert output.getvalue() == "No migration is to be applied.\n"
+    assert output.getvalue() == "There are no migrations to apply.\n"
 
 
 # --- What no SQL can be written of ---
@@ -134,7 +134,7 @@ def test_a_migration_that_cannot_be_judged_is_refused_by_name(check, monkeypatch
         check(OF_A_TABLE_THAT_EXISTS)
     assert str(error.value) == (
         "It can't be judged whether the version that is running can live with live.0002_drill (ValueError: Found wrong "
-        "number (0) of constraints): read what it does to tables that are in use, then say ALLOW_UNSAFE=1 to go on."
+        "number (0) of constraints): read what it does to tables that are in use, then set ALLOW_UNSAFE=1 to continue."
     )
 
 

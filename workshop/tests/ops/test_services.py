@@ -19,7 +19,7 @@ from workshop.tests.servers import free_port
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no limit of connections")
 
 DATABASE = {
-    'connection failed: FATAL:  password authentication failed for user "wisheasy"': "refuses the password",
+    'connection failed: FATAL:  password authentication failed for user "wisheasy"': "refuses the servers' password",
     'FATAL:  database "wisheasy" does not exist': "does not exist",
     "FATAL:  sorry, too many clients already": "no connection left",
     "failed to resolve host 'postgres': [Errno -2] Name or service not known": "does not answer",
@@ -138,7 +138,7 @@ def test_a_mail_server_that_cannot_be_used_is_named_without_the_password(use_mai
         port = free_port() if why == "refused" else server.port
         use_mail_server(f"smtp://me:s3cret@localhost:{port}")
         (finding,) = services.check_mail()
-    assert finding.what.startswith(f"The mail server localhost:{port} can't be used: ")
+    assert finding.what.startswith(f"The mail server localhost:{port} does not work: ")
     assert why in finding.what
     assert "s3cret" not in str(finding)
 
@@ -146,7 +146,7 @@ def test_a_mail_server_that_cannot_be_used_is_named_without_the_password(use_mai
 def test_without_a_mail_server_it_says_so(settings):
     settings.MAILERS = {**settings.MAILERS, "server": {"BACKEND": "kit.mail.backend.NoServer"}}
     (finding,) = services.check_mail()
-    assert (finding.status, finding.what) == ("ok", "no mail leaves: EMAIL_URL is missing")
+    assert (finding.status, finding.what) == ("ok", "no mail is sent: EMAIL_URL is missing")
 
 
 def test_a_cache_in_memory_is_nothing_to_look_at(settings):
@@ -158,5 +158,5 @@ def test_a_cache_that_is_away_is_named_without_the_password(settings):
     url = "redis://cache:s3cret@127.0.0.1:1/1"
     settings.CACHES = {"default": {"BACKEND": "kit.cache.RedisCache", "LOCATION": [url], "KEY_PREFIX": "cache"}}
     (finding,) = services.check_cache()
-    assert finding.what.startswith("The cache in Redis can't be used: ")
+    assert finding.what.startswith("The cache in Redis does not work: ")
     assert "s3cret" not in str(finding)

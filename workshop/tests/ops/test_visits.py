@@ -97,7 +97,7 @@ def test_what_django_sees_wrongly_is_named(monkeypatch, name, seen, what):
 
 def test_https_that_is_lost_on_the_way_makes_forms_fail(site, monkeypatch):
     monkeypatch.setattr(settings, "SITE_URL", f"https://localhost:{site.port}")
-    with pytest.raises(Wrong, match="is answered 403"):
+    with pytest.raises(Wrong, match="returns 403"):
         Visitor("127.0.0.1", site.port, tls=False).check_csrf()
 
 
@@ -124,14 +124,14 @@ def test_where_no_topic_can_be_opened_it_counts_that_a_handshake_is_refused_by_w
 @pytest.mark.modes("wsgi")
 def test_a_refusal_by_a_server_without_websockets_is_named(site, private, monkeypatch):
     monkeypatch.setattr(settings, "LIVE_TRANSPORTS", ("websocket",))
-    with pytest.raises(Wrong, match="is answered 426 instead of 101"):
+    with pytest.raises(Wrong, match="returns 426 instead of 101"):
         Visitor("127.0.0.1").check_live()
 
 
 @pytest.mark.modes("asgi")
 def test_a_refusal_of_the_origin_is_named(site, private, monkeypatch):
     monkeypatch.setattr(settings, "SITE_URL", "http://evil.example")
-    with pytest.raises(Wrong, match="is answered 403 instead of 101"):
+    with pytest.raises(Wrong, match="returns 403 instead of 101"):
         Visitor("127.0.0.1").check_live()
 
 
@@ -211,11 +211,11 @@ def visitor_of(handler):
 
 
 def test_a_server_that_takes_a_form_without_its_token_is_named():
-    with visitor_of(Gullible) as visitor, pytest.raises(Wrong, match=r"without its token is answered 302"):
+    with visitor_of(Gullible) as visitor, pytest.raises(Wrong, match=r"without its token returns 302"):
         visitor.check_csrf()
 
 
 def test_a_page_that_says_404_does_not_count_as_a_refusal_by_what_speaks_websocket(private, monkeypatch):
     monkeypatch.setattr(settings, "LIVE_TRANSPORTS", ("websocket",))
-    with visitor_of(Files) as visitor, pytest.raises(Wrong, match="is answered 404 instead of 101"):
+    with visitor_of(Files) as visitor, pytest.raises(Wrong, match="returns 404 instead of 101"):
         visitor.check_live()

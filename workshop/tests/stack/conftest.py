@@ -192,8 +192,32 @@ FAILURES = ROOT / "var/failures"
 FAILED = pytest.StashKey[Path]()
 
 
-def pytest_sessionstart():
-    shutil.rmtree(FAILURES, ignore_errors=True)
+def pytest_sessionstart(session):
+    # In one process alone: another has its first failure, or takes the place of one that crashed.
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(FAILURES, ignore_errors=True)
+
+
+# What needs no stack, or starts its own. All others share one, which is switched from mode to mode.
+ON_THEIR_OWN = {
+    f"test_{name}.py"
+    for name in ("addresses", "backups", "deploy", "dev", "https", "recipes", "releases", "shop", "two_hosts",
+                 "units_on_services")
+}  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByStack(LoadScopeScheduling):
+        """One process tests all that share the stack, and the other takes one file after the other."""
+
+        def _split_scope(self, nodeid):
+            file = Path(nodeid.partition("::")[0]).name
+            return file if file in ON_THEIR_OWN else "stack"
+
+    return ByStack(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,19 +234,20 @@ def pytest_runtest_makereport(item):
     return report
 
 
-FIGURES = pytest.StashKey[list[str]]()
-
-
 @pytest.fixture
-def figures(pytestconfig):
+def figures(request):
     """Sentences with a figure, listed when the tests are over."""
-    return pytestconfig.stash.setdefault(FIGURES, [])
+    figures = []
+    yield figures
+    # The report of a test brings them from the process that ran it.
+    request.node.user_properties += [("figure", each) for each in figures]
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter):
     terminalreporter.section("figures")
-    for figure in config.stash.get(FIGURES, []):
-        terminalreporter.line(figure)
+    for report in [report for reports in terminalreporter.stats.values() for report in reports]:
+        for _, figure in getattr(report, "user_properties", ()):
+            terminalreporter.line(figure)
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ POST_PAUSE = 1
 # As live.js: seconds before the first retry, from half to one and a half of it; the interval of polling.
 RETRY = 0.5
 POLL = 3
+# Seconds after which a page takes a connection that says nothing for dead.
+SILENCE = 45
 
 # A line for each request would bury what matters.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -221,8 +223,9 @@ class Load:
                 async with self._connected() as (reader, writer):
                     while True:
                         writer.write(self._request(f"/live/probe/changes?after={cursor}"))
-                        head = await reader.readuntil(b"\r\n\r\n")
-                        body = await reader.readexactly(int(re.search(rb"content-length: (\d+)", head.lower())[1]))
+                        async with asyncio.timeout(SILENCE):
+                            head = await reader.readuntil(b"\r\n\r\n")
+                            body = await reader.readexactly(int(re.search(rb"content-length: (\d+)", head.lower())[1]))
                         if b" 200 " not in head[:16] or b"live-transports: polling\r" not in head.lower():
                             break
                         receive(json.loads(body))
@@ -249,7 +252,8 @@ class Load:
             while protocol.state is not State.CLOSED and protocol.handshake_exc is None:
                 for data in protocol.data_to_send():
                     writer.write(data)
-                data = await reader.read(65_536)
+                async with asyncio.timeout(SILENCE):
+                    data = await reader.read(65_536)
                 if not data:
                     return
                 protocol.receive_data(data)

@@ -185,7 +185,7 @@ def test_a_file_of_this_machine_is_restored_and_what_was_there_is_kept_until_it_
     stack.fill(ROWS + 1)
     said = stack.restore(tmp_path / "a copy.dump").stdout
     assert stack.rows() == ROWS
-    kept, remove = re.search("What it held before is in (.+); to remove that: (.+)", said).groups()
+    kept, remove = re.search("Its previous content is in (.+); to remove that: (.+)", said).groups()
     assert stack.rows(kept) == ROWS + 1
     again = stack.compose("run", "--rm", "--no-deps", "-T", "backup", "now", kept).stdout.split()[0]
     assert re.fullmatch(rf"{kept}-\d{{8}}T\d{{6}}Z\.dump", again)
@@ -257,10 +257,10 @@ def test_a_backup_that_is_broken_is_refused(stack, newest, broken):
 @pytest.mark.parametrize(
     ("file", "answer", "expected"),
     [
-        pytest.param("", "wisheasy", "Say which backup: make restore FILE=NAME", id="no-file"),
+        pytest.param("", "wisheasy", "FILE is missing: make restore FILE=NAME", id="no-file"),
         pytest.param("/no/file", "wisheasy", "There is no file /no/file", id="no-such-file"),
         pytest.param("nothing.dump", "wisheasy", "There is no backup 'nothing.dump': make backups", id="no-such-name"),
-        pytest.param("NEWEST", "", "Nothing was done: say CONFIRM=wisheasy to replace", id="no-answer"),
+        pytest.param("NEWEST", "", "Nothing was done: set CONFIRM=wisheasy to replace", id="no-answer"),
         pytest.param("NEWEST", "yes", "Nothing was done: 'yes' is not wisheasy", id="wrong-answer"),
     ],
 )  # fmt: skip
@@ -323,7 +323,7 @@ def test_the_data_come_back_without_the_rights_of_a_role_that_is_gone(stack, wit
     assert stack.rows() == ROWS
     (refused,) = re.findall("^Not restored: (.+)$", said, re.MULTILINE)
     assert refused == 'CREATE USER MAPPING FOR reporter SERVER far, and 5 more: role "reporter" does not exist.'
-    assert "\nWhat belonged to keeper belongs to wisheasy.\n" in said
+    assert "\nObjects of keeper now belong to wisheasy.\n" in said
     # What else the same statement of pg_restore does is done.
     assert stack.sql("SELECT has_table_privilege('keeper', 'sample', 'SELECT')") == "t"
     assert stack.sql("SELECT has_function_privilege('keeper', 'closed()', 'EXECUTE')") == "f"
@@ -355,7 +355,7 @@ def test_a_role_that_may_less_restores_what_it_can_and_what_the_data_need_is_sai
     for refused in ("EXTENSION IF NOT EXISTS pg_stat_statements", "EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION news:"):
         assert f"Not restored: CREATE {refused}" in said
     assert "of-the-reporter" not in said
-    assert "What belonged to wisheasy belongs to plain." in said
+    assert "Objects of wisheasy now belong to plain." in said
 
 
 def test_rights_and_settings_of_the_database_itself_stay_as_they_are(stack):
@@ -470,7 +470,7 @@ def test_what_is_left_of_a_backup_that_was_killed_goes_with_the_next(stack, held
 def test_of_two_backups_at_once_the_second_waits_and_both_are_made(stack, held_table, begin_backup):
     before = stack.files()
     first, second = begin_backup(), begin_backup()
-    waiting = "Another backup or restore is under way: waiting for its end.\n"
+    waiting = "Another backup or restore is running: waiting for it.\n"
     eventually(lambda: stack.run("docker", "logs", second).stderr == waiting)
     held_table()
     for container in (first, second):

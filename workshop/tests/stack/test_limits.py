@@ -118,17 +118,23 @@ def test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else(l
 
 @one_mode
 @pytest.mark.parametrize(
-    ("path", "other_path"), [("/accounts/login/", "/accounts/signup/"), ("/accounts/signup/", "/accounts/login/")]
+    ("path", "other_path"),
+    [
+        ("/accounts/login/", "/accounts/signup/"),
+        ("/accounts/signup/", "/accounts/login/"),
+        ("/accounts/password/reset/", "/accounts/login/"),
+        ("/accounts/password/change/", "/accounts/signup/"),
+    ],
 )
 def test_who_sends_too_many_forms_is_refused_those_and_no_page(limited, path, other_path):
-    address = f"198.51.100.{len(path) + (path > other_path)}"
+    address = f"198.51.100.{2 * len(path) + (path > other_path)}"
     with visitor(limited, address) as client, visitor(limited, "192.0.2.4") as other:
         # Without a token, so that they cost nothing: 403.
         answer, answered = until_refused(lambda: client.post(path), most=60, at_once=1)
         assert 20 <= answered <= 30
         assert_is_our_page(answer, "<h1>Too many requests</h1>", "<h2>요청이 너무 많습니다</h2>")
         assert answer.headers["Retry-After"] == "60"
-        assert client.get(path).status_code == 200
+        assert client.get(path, follow_redirects=True).status_code == 200
         assert client.post(other_path).status_code == 403
         assert other.post(path).status_code == 403
 

@@ -186,7 +186,7 @@ def test_a_release_and_a_rollback_fail_no_request_and_bring_all_that_is_of_their
         assert (asgi.folder / "drilled").read_text().split() == ["before_release", "after_release"] * number
         assert f"version {number} " in httpx.get(f"{asgi.url}/probe/").text
         shown = asgi.run("make", "ps").stdout
-        assert re.search(rf"^{slot}: serves, asgi mode, version ", shown, re.MULTILINE)
+        assert re.search(rf"^{slot}: serves, asgi mode, version .*\n{slot}: 1 of 1 workers run$", shown, re.MULTILINE)
         assert re.search(r"^(blue|green): a rollback leads here, asgi mode, version ", shown, re.MULTILINE)
     assert_no_post_is_lost_or_doubled(asgi, load)
 
@@ -310,7 +310,7 @@ def fail_to_release(stack, load, figures, spoil, step, reasons):
     last = result.stderr.strip().splitlines()[-2]
     assert last == (
         f"Not released: the step '{step}' failed, and the reason is above. "
-        f"The version before serves on ({serving[0]}, {serving[1]} mode)."
+        f"The old version keeps serving ({serving[0]}, {serving[1]} mode)."
     )
     assert stack.serves() == serving
     assert stack.serving() == [f"web-{serving[0]}"]
@@ -433,7 +433,8 @@ def test_of_two_releases_at_once_one_wins_and_the_other_says_who_is_at_it(asgi, 
     said, _ = first.communicate()
     assert first.returncode == 0, said
     assert second.returncode != 0
-    assert re.search(r"^Not now: process \d+ \(make release, by \S+ since .+\) is at it\.", second.stderr, re.MULTILINE)
+    running = r"^Another command is running: process \d+ \(make release, by \S+ since .+\)\."
+    assert re.search(running, second.stderr, re.MULTILINE)
     assert_nothing_failed(load, report)
 
 
@@ -486,7 +487,7 @@ def test_an_nginx_that_was_recreated_in_vain_is_put_back_on_its_old_ports(asgi, 
     assert result.returncode != 0
     assert (
         f"the step '{step}' failed, and the reason is above. "
-        f"The version before serves on ({serving[0]}, {serving[1]} mode)." in result.stderr
+        f"The old version keeps serving ({serving[0]}, {serving[1]} mode)." in result.stderr
     ), result.stderr
     assert asgi.serves() == serving
     assert str(port) not in asgi.compose("port", "nginx", "8443").stdout

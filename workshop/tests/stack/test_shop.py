@@ -1,24 +1,26 @@
 """The product of workshop/shop: built in a renamed clone by the commands of the documents and the patches, then used by
 a customer, another one and the shop, in real browsers, without Docker and in each mode of the stack."""
 
-import base64
 import contextlib
-import gzip
+import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from playwright.sync_api import expect
 
 from kit.serving.modes import MODES
-from workshop.tests.servers import EMBEDDED_MODES, ROOT, Server, copy_of_the_clone, free_port
+from kit.testing import PIXEL
+from workshop.tests.mail_server import mail_server
+from workshop.tests.servers import EMBEDDED_MODES, PASSWORD, ROOT, Server, copy_of_the_clone, free_port
+from workshop.tests.test_accounts import ACTIVATE, ANOTHER, code_of
+from workshop.tests.test_error_reports import ingest_at, reports_of
 
 from .conftest import BASE, Stack, eventually
 from .test_browser import sign_up
@@ -30,15 +32,12 @@ IDENTITY = {
     for name, value in (("NAME", "owner"), ("EMAIL", "owner@example.com"))
 }
 WITHIN = 15_000
-# One pixel.
-PICTURE = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 HIRE = "from apps.accounts.models import User; User.objects.filter(username='{}').update(is_staff=True)"
 
 
 class Shop(Stack):
     project = "wisheasy-e2e-shop"
+    is_scheduled = False
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -50,9 +49,17 @@ class Shop(Stack):
         command = ["python", "manage.py", "shell", "-v0", "-c", code]
         return self.compose("exec", "-T", f"web-{self.slot()}", *command).stdout
 
+    def commit(self) -> str:
+        return self.run("git", "rev-parse", "HEAD").stdout.strip()
+
+    def tags(self) -> dict[str, str]:
+        return {"slot": self.slot()}
+
 
 class Embedded(Server):
     """`make TARGET` in the shop, on a port of its own."""
+
+    is_scheduled = False
 
     def __init__(self, shop, target, mode, **variables):
         self.shop, self.port = shop, free_port()
@@ -82,6 +89,12 @@ class Embedded(Server):
         return subprocess.run(
             command, cwd=self.shop.folder, env=self.environment, capture_output=True, text=True, check=True
         ).stdout
+
+    def commit(self) -> str:
+        return self.shop.commit()
+
+    def tags(self) -> dict[str, str]:
+        return {}
 
 
 def pin(folder, name):
@@ -143,23 +156,20 @@ def visitor(browser):
     assert complaints == []
 
 
-@pytest.fixture
-def reports():
+@pytest.fixture(scope="module")
+def mails(gateway):
+    """The mail server of the shop's provider."""
+    with mail_server(host=gateway) as server:
+        server.address = f"smtp://{gateway}:{server.port}"
+        yield server
+
+
+@pytest.fixture(scope="module")
+def reports(gateway):
     """What takes reports of errors in Sentry's place."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.received.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
-            self.send_response(200)
-            self.end_headers()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.received, server.dsn = [], f"http://key@127.0.0.1:{server.server_port}/1"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with ingest_at(gateway) as server:
+        server.dsn = f"http://key@{gateway}:{server.server_port}/1"
+        yield server
 
 
 def listen(page, complaints):
@@ -176,13 +186,24 @@ def shown(page, text):
     return page.locator("[data-live-topic] > li", has_text=text)
 
 
-def send(page, text):
+def send(page, text, picture=None):
+    if picture:
+        file = {"name": "../cat.png", "mimeType": "image/png", "buffer": picture}
+        page.locator("input[type=file]").set_input_files(file)
     page.locator("form.compose [name=text]").fill(text)
     page.locator("form.compose button").click()
     expect(shown(page, text)).to_be_visible(timeout=WITHIN)
 
 
-def drive(server, visitor):
+def submit(page, **fields):
+    """The form of the page, which the visitor's next step must not break off."""
+    for name, value in fields.items():
+        page.locator(f"main [name={name}]").fill(value)
+    with page.expect_navigation():
+        page.locator(f"main [name={name}]").press("Enter") if fields else page.locator("main form button").click()
+
+
+def use_as_a_customer(server, visitor):
     """A customer orders and talks with the shop; another customer sees nothing of it."""
     customer, other, staff = (visitor(server, name) for name in ("customer", "other", "staff"))
 
@@ -192,9 +213,7 @@ def drive(server, visitor):
         page.goto("/orders/")
         live(page, server.mode)
     text = f"an order of {customer.name}"
-    file = {"name": "../cat.png", "mimeType": "image/png", "buffer": PICTURE}
-    customer.locator("input[type=file]").set_input_files(file)
-    send(customer, text)
+    send(customer, text, picture=PIXEL)
     picture = shown(second, text).locator("img")
     expect(picture).to_have_js_property("naturalWidth", 1, timeout=WITHIN)
     assert other.request.get(picture.get_attribute("src")).status == 404
@@ -214,27 +233,107 @@ def drive(server, visitor):
     expect(shown(customer, "string")).to_be_visible(timeout=WITHIN)
     expect(customer.locator("#djDebug")).to_have_count(0)
 
-    # What the schedule does at night, a worker does now.
-    server.python(f"{HIRE.format(staff.name)}; from apps.orders.tasks import pack; pack.enqueue()")
-    expect(shown(customer, text)).to_contain_text("Packed", timeout=WITHIN)
-
     # The chat of the customer with the shop.
+    server.python(HIRE.format(staff.name))
     sockets = []
-    customer.on("websocket", lambda socket: sockets.append(socket.url))
-    customer.goto("/letters/")
-    topic = customer.locator("[data-live-topic]").get_attribute("data-live-topic")
+    second.on("websocket", lambda socket: sockets.append(socket.url))
+    second.goto("/letters/")
+    topic = second.locator("[data-live-topic]").get_attribute("data-live-topic")
     staff.goto(f"/{topic}/")
     assert other.request.get(f"/{topic}/").status == 403
     assert other.request.get(f"/live/{topic}/changes").status == 403
-    for page in (customer, staff):
+    for page in (second, staff):
         live(page, server.mode)
     if server.mode != "wsgi":
-        expect(customer.locator("form.compose[data-socket=open]")).to_be_visible(timeout=WITHIN)
-    send(customer, "Where is my order?")
+        expect(second.locator("form.compose[data-socket=open]")).to_be_visible(timeout=WITHIN)
+        field = second.locator("form.compose [name=text]")
+        # Again, until the page has its other socket: what is announced is not kept.
+        eventually(lambda: field.press_sequentially("w") or staff.locator("[data-typing]").inner_text())
+        expect(staff.locator("[data-typing]")).to_contain_text(customer.name)
+        expect(second.locator("[data-typing]")).to_be_empty()
+    send(second, "Where is my order?")
     expect(shown(staff, "Where is my order?")).to_be_visible(timeout=WITHIN)
     send(staff, "On its way.")
-    expect(shown(customer, "On its way.")).to_be_visible(timeout=WITHIN)
-    assert any(url.endswith(f"/live/{topic}") for url in sockets) == (server.mode != "wsgi")
+    expect(shown(second, "On its way.")).to_be_visible(timeout=WITHIN)
+    wanted = set() if server.mode == "wsgi" else {f"/live/{topic}", f"/live/{topic}/ws", f"/live/{topic}/typing"}
+    assert {httpx.URL(url).path for url in sockets} == wanted
+
+    # What is done every night is done now, or by the schedule, where it says each minute.
+    if not server.is_scheduled:
+        server.python("from apps.orders.tasks import pack; pack.enqueue()")
+    expect(shown(customer, text)).to_contain_text("Packed", timeout=WITHIN + 60_000 * server.is_scheduled)
+    return customer
+
+
+def fail_in_front_of(customer, server, reports):
+    """An error names the version and what served it, and none of what the customer typed or is known by."""
+    reports.taken.clear()
+    customer.goto("/orders/")
+    secret = secrets.token_hex(16)
+    token = customer.locator("[name=csrfmiddlewaretoken]").first.get_attribute("value")
+    answer = customer.request.post(
+        f"/fail/?now&q={secret}",
+        form={"csrfmiddlewaretoken": token, "password": secret},
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+    assert answer.status == 500
+    report = reports_of(reports, "on-purpose")[0]
+    assert report["tags"] == {"mode": server.mode, "role": "pages", **server.tags()}
+    assert report["release"] == server.commit()
+    said = json.dumps(reports.taken)
+    cookies = {cookie["name"]: cookie["value"] for cookie in customer.context.cookies()}
+    assert "sessionid" in cookies
+    assert [value for value in (secret, token, *cookies.values()) if value in said] == []
+
+
+def come_back(page, mails):
+    """A customer who has forgotten the password gets in by mail, and next with a second factor alone."""
+
+    def follow_the_mail(path):
+        page.goto(eventually(lambda: [link for link in mails.links(address) if path in link])[-1])
+
+    def code():
+        # One that is not over by the time it arrives.
+        if (left := 30 - time.time() % 30) < 6:
+            time.sleep(left)
+        return code_of(secret)
+
+    def sign_out():
+        page.goto("/accounts/logout/")
+        submit(page)
+        expect(page.locator("body.signed-in")).to_have_count(0)
+
+    address = f"{page.name}@example.com"
+    page.goto("/accounts/email/")
+    submit(page, email=address)
+    follow_the_mail("/confirm-email/")
+    submit(page)
+    sign_out()
+    page.goto("/accounts/password/reset/")
+    submit(page, email=address)
+    follow_the_mail("/password/reset/key/")
+    submit(page, password1=ANOTHER, password2=ANOTHER)
+    page.goto("/accounts/login/")
+    submit(page, login=address, password=PASSWORD)
+    expect(page.locator("main .errorlist")).to_be_visible()
+    submit(page, login=address, password=ANOTHER)
+    expect(page.locator("body.signed-in")).to_be_visible()
+
+    page.goto(ACTIVATE)
+    # The password is asked for once more.
+    submit(page, password=ANOTHER)
+    secret = page.locator("#authenticator_secret").input_value()
+    submit(page, code=code())
+    page.wait_for_url("**/2fa/recovery-codes/**")
+    sign_out()
+    page.goto("/accounts/login/")
+    submit(page, login=page.name, password=ANOTHER)
+    page.wait_for_url("**/2fa/authenticate/**")
+    submit(page, code=f"{(int(code()) + 1) % 1_000_000:06}")
+    expect(page.locator("main .errorlist")).to_be_visible()
+    expect(page.locator("body.signed-in")).to_have_count(0)
+    submit(page, code=code())
+    expect(page.locator("body.signed-in")).to_be_visible()
 
 
 def test_its_own_tests_and_checks_pass(shop):
@@ -245,9 +344,7 @@ def test_its_own_tests_and_checks_pass(shop):
 @pytest.mark.parametrize("mode", EMBEDDED_MODES)
 def test_it_works_and_reports_its_errors_without_docker(shop, visitor, reports, mode):
     with Embedded(shop, f"run-{mode}", mode, SENTRY_DSN=reports.dsn) as server:
-        drive(server, visitor)
-        assert httpx.get(f"{server.url}/fail/?now").status_code == 500
-        eventually(lambda: b"on-purpose" in b"".join(reports.received))
+        fail_in_front_of(use_as_a_customer(server, visitor), server, reports)
 
 
 @pytest.mark.parametrize("mode", EMBEDDED_MODES)
@@ -259,29 +356,72 @@ def test_the_debug_toolbar_counts_queries_with_debug(shop, visitor, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_it_works_on_the_stack(shop, visitor, mode):
+def test_it_works_on_the_stack(shop, visitor, mails, reports, mode):
+    # The schedule is the worker's, and the same in all modes: awaited in one.
+    shop.is_scheduled = mode == "hybrid"
+    schedule = "* * * * *" if shop.is_scheduled else ""
+    shop.run("docker/configure", f"EMAIL_URL={mails.address}", f"SENTRY_DSN={reports.dsn}", f"PACK_CRON={schedule}")
     shop.up(mode)
-    drive(shop, visitor)
+    customer = use_as_a_customer(shop, visitor)
+    fail_in_front_of(customer, shop, reports)
+    if mode != "hybrid":
+        # Its pages are those of wsgi.
+        come_back(customer, mails)
 
 
 def test_a_release_a_rollback_and_a_restore_keep_what_was_ordered(shop, visitor):
     home = shop.folder / "shop/templates/home.html"
     home.write_text(home.read_text().replace("The shop", "The new shop"))
     page = visitor(shop, "customer")
+    pictures = {}
+
+    def order(text):
+        page.goto("/orders/")
+        # A picture of its own.
+        pictures[text] = PIXEL + text.encode()
+        send(page, text, picture=pictures[text])
+        address = shown(page, text).locator("img").get_attribute("src")
+        assert_pictures_are_there()
+        return address
+
+    def answer_to(text):
+        return page.request.get(shown(page, text).locator("img").get_attribute("src"))
+
+    def assert_pictures_are_there():
+        assert {text: answer_to(text).body() for text in pictures} == pictures
+
+    order("an order of before")
     for command, title in (("release", "The new shop"), ("rollback", "The shop")):
         shop.run("make", command)
         page.goto("/")
         expect(page.locator("h1")).to_have_text(title)
         page.goto("/orders/")
-        send(page, f"an order after the {command}")
-        shop.orders.setdefault(page.name, []).append(f"an order after the {command}")
+        assert_pictures_are_there()
+        order(f"an order after the {command}")
+    shop.orders[page.name] = [*pictures]
     backup = shop.run("make", "backup").stdout.split()[0]
-    shop.python("from apps.orders.models import Order; Order.objects.all().delete()")
+    later = order("an order since the backup")
+    del pictures["an order since the backup"]
+    # Both files; of one of them the row is in the backup.
+    gone, left = shop.python(
+        "from apps.orders.models import Order\n"
+        "gone, left = (Order.objects.get(text=f'an order {when}') for when in ('of before', 'since the backup'))\n"
+        "gone.picture.storage.delete(gone.picture.name)\n"
+        "print(gone.picture.name, left.picture.name)\n"
+        "Order.objects.all().delete()"
+    ).split()
     database = shop.run("docker/address", "name", "secrets/database_url").stdout.strip()
     shop.run("make", "restore", f"FILE={backup}", CONFIRM=database)
     kept = shop.python(
         "from apps.orders.models import Order; [print(o.owner.username, o.text, sep='|') for o in Order.objects.all()]"
     ).splitlines()
     assert {f"{name}|{text}" for name, texts in shop.orders.items() for text in texts} - set(kept) == set()
+    # Rows are those of the backup, files those of now: one may lack the other.
     page.goto("/orders/")
-    expect(shown(page, "an order after the rollback")).to_be_visible()
+    assert answer_to("an order of before").status == 404
+    del pictures["an order of before"]
+    assert_pictures_are_there()
+    expect(shown(page, "an order since the backup")).to_have_count(0)
+    assert page.request.get(later).status == 404
+    there = "from django.core.files.storage import default_storage; print(*map(default_storage.exists, {}))"
+    assert shop.python(there.format([gone, left])).split() == ["False", "True"]
