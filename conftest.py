@@ -7,9 +7,9 @@ import pytest
 
 from kit.environment import Environment, env
 
-# What the settings read here. One that yours require gets its value for tests, such as "STRIPE_KEY": "for the tests".
+# Variables that the settings read. Add test values for those that yours require, such as "STRIPE_KEY": "for the tests".
 VARIABLES = {"SECRET_KEY": secrets.token_urlsafe(64), "SERVER_MODE": "asgi"}
-# Of the variables of the person who runs the tests these alone count.
+# The only variables that count from the shell that runs the tests.
 SERVICES = ("DATABASE_URL", "REDIS_URL")
 
 
@@ -20,7 +20,7 @@ def read(parser, name, *arguments, **options):
     return Environment.read(env, parser, name, *arguments, **options)
 
 
-# A shell lets what it starts in the background ignore Ctrl+C, and so would the servers that tests start.
+# Shells make background processes ignore Ctrl+C, which servers started by tests would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(VARIABLES, DJANGO_SETTINGS_MODULE="wisheasy.settings")
 env.read = read
@@ -29,7 +29,7 @@ del env.read
 
 
 class Person:
-    """Someone at a browser: `client`, and `user` unless they have no account."""
+    """Someone at a browser: `client`, and `user` if they have an account."""
 
     def __init__(self, name=None, **fields):
         from django.contrib.auth import get_user_model
@@ -43,7 +43,7 @@ class Person:
 
 @pytest.fixture
 def owner(db):
-    """Whose things they are."""
+    """Owns the objects."""
     return Person("owner")
 
 
@@ -61,14 +61,16 @@ def outsider(db):
 
 @pytest.fixture
 def staff(db):
-    """May do everything in the admin."""
+    """Has all permissions in the admin."""
     return Person("staff", is_staff=True, is_superuser=True)
 
 
 @pytest.fixture(autouse=True)
-def fast_settings(settings):
+def fast_settings(settings, tmp_path_factory):
+    # Keep test uploads out of var/media.
+    settings.MEDIA_ROOT = tmp_path_factory.getbasetemp() / "media"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # Static files need not be collected.
+    # Allow missing static files.
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
@@ -79,8 +81,8 @@ def django_db_modify_db_settings(tmp_path_factory):
     from django.db import connection
 
     database = settings.DATABASES["default"]
-    # The threads of a test end with it, and would leave what they kept open.
+    # A test's threads end with it, and would leave their kept connections open.
     database["CONN_MAX_AGE"] = 0
     if connection.vendor == "sqlite":
-        # A file and not memory, as in production: there readers do not wait for a writer (WAL).
+        # A file, not memory: as in production, readers then do not wait for a writer (WAL).
         database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")

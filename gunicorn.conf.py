@@ -1,4 +1,4 @@
-"""How Gunicorn serves the project, on a laptop as in production: `gunicorn` alone, started in this folder, reads it."""
+"""Gunicorn's configuration, on a laptop as in production. `gunicorn` started in this folder reads it."""
 
 import gc
 import io
@@ -15,15 +15,15 @@ from kit import environment, logs
 from kit.serving import forks, limits, succession, timeouts
 
 if os.environ.get(environment.STAND_INS_ALLOWED):
-    sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides that values are missing: unset it to serve.")
+    sys.exit(f"{environment.STAND_INS_ALLOWED} is set, which hides missing values: unset it to serve.")
 
-# Settings are first read here, before any worker is forked, and stop here when something in the environment is wrong.
+# Loads the settings before any worker is forked, and exits if the environment has errors.
 if settings.METRICS:
-    # Before the project, whose own counters it makes room for.
+    # Before the project, whose own metrics need its setup.
     from kit import figures
 else:
     figures = None
-# Gunicorn wants a colon before the last part.
+# Gunicorn expects a colon before the last part.
 wsgi_app = ":".join(getattr(settings, settings.APPLICATION_SETTING).rsplit(".", 1))
 worker_class = settings.WORKER_CLASS
 workers = settings.WORKERS
@@ -34,45 +34,45 @@ bind = f"{_address}:{settings.PORT}"
 keepalive = timeouts.SERVER_KEEPALIVE
 timeout = timeouts.WORKER_TIMEOUT
 graceful_timeout = timeouts.GRACEFUL
-# No X-Forwarded-* is believed unless a proxy is said to be in front.
+# Trust no X-Forwarded-* unless a proxy is configured.
 forwarded_allow_ips = settings.FORWARDED_ALLOW_IPS or ""
-# kit/serving/proxies.py reads the scheme, as in ASGI: Gunicorn refuses a list of them.
+# kit/serving/proxies.py reads the scheme, as under ASGI: Gunicorn refuses a list of values.
 secure_scheme_headers = {}
 
-# Gunicorn's own would refuse, in WSGI alone, what Nginx has let pass. Gunicorn counts the end of a header's line.
+# Gunicorn's defaults would refuse, in WSGI alone, requests that Nginx passes on. It counts a header's line end.
 limit_request_line = limits.REQUEST_LINE
 limit_request_field_size = limits.FIELD + 2
 limit_request_fields = limits.FIELDS
 
-# The project is loaded once and its memory shared by all workers.
+# Load the project once and share its memory between workers.
 preload_app = True
-# Workers are replaced now and then, not all at once, so that a slow leak never grows large (kit/serving/succession.py).
+# Replace workers now and then, not all at once, so that slow leaks stay small (kit/serving/succession.py).
 max_requests = 20_000
 max_requests_jitter = 5_000
-# The heartbeat file: on a disk it can block a worker for long enough to be killed.
+# For the heartbeat file: on a disk it can block a worker until it is killed.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108  (the folder, not a file of ours)
-# It would be a socket file in the home folder, which a read-only container does not have.
+# The control socket would be in the home folder, which is read-only in a container.
 control_socket_disable = True
 
-# Nginx logs each request where it is in front.
+# Nginx, where it is in front, logs each request.
 accesslog = None if settings.FORWARDED_ALLOW_IPS else "-"
 
 
 def between_requests(record):
-    """Of a request, Gunicorn only writes exceptions. The rest it writes between two, or of one that it cannot read,
-    while its thread still has the id of the last."""
+    """Drop the id of the thread's last request from Gunicorn's lines between requests, or about one that it can't read.
+    During a request, Gunicorn logs only exceptions."""
     if not record.exc_info:
         record.request_id = ""
     return True
 
 
 class Logger(glogging.Logger):
-    """Gunicorn's lines, and with them Uvicorn's, in the shape of all others (kit/logs.py)."""
+    """Logs Gunicorn's and Uvicorn's lines in the project's format (kit/logs.py)."""
 
     def setup(self, cfg):
         super().setup(cfg)
         self.error_log.addFilter(between_requests)
-        # A line of the access log has its own time in it.
+        # Access log lines contain the time.
         for logger, plain in ((self.error_log, logs.PLAIN), (self.access_log, "%(message)s")):
             for handler in logger.handlers:
                 handler.addFilter(logs.Clean())
@@ -83,15 +83,15 @@ logger_class = Logger
 
 
 def on_starting(server):
-    """Refuse to start with a configuration that Django's system checks call an error."""
-    # Each open page is an open file. Some engines start containers with a soft limit of 1024.
+    """Refuse to start if Django's system checks find errors."""
+    # Each open page needs a file descriptor. Some engines start containers with a soft limit of 1024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
     try:
-        # What it finds goes to stderr. That it found nothing would be the one line that is no JSON.
+        # Findings go to stderr. On stdout, "no issues" would be the only line that isn't JSON.
         call_command("check", stdout=io.StringIO())
     except SystemCheckError as error:
         sys.exit(str(error))
@@ -128,9 +128,9 @@ def worker_exit(server, worker):
 
 
 def pre_fork(server, worker):
-    """Close what the master opened while it loaded the project: a connection that two workers share breaks both.
+    """Close the connections that the master opened while it loaded the project: two workers can't share one.
 
-    And let the garbage collector pass over what the project is made of: to look at it would copy the shared memory.
+    Also exclude the loaded project from garbage collection, which would copy the shared memory.
     """
     from django.db import connections
 
@@ -155,11 +155,11 @@ def child_exit(server, worker):
 
 
 def on_reload(server):
-    # All workers of before are to go, whoever asks for one more.
+    # Replace all existing workers, even if one of them has asked for a successor.
     server._num_workers = server.cfg.workers
 
 
 def pre_request(worker, req):
     limits.check(req)
-    # For kit/serving/bodies.py, which gets nothing else of it.
+    # Lets kit/serving/bodies.py close the connection.
     req.body.force_close = req.force_close

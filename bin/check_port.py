@@ -1,4 +1,4 @@
-"""Exit with a sentence if the port, the first argument, can't be had."""
+"""Exit with a message if the port, the first argument, is not available."""
 
 import os
 import socket
