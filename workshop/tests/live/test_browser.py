@@ -52,6 +52,19 @@ def test_a_page_that_may_not_follow_its_topic_says_so_and_asks_no_more(page, tra
 
 
 @pytest.mark.modes("asgi")
+def test_a_page_gives_up_a_transport_that_never_answers(page):
+    asked = []
+    page.route_web_socket(re.compile("/live/"), lambda socket: asked.append("ws"))
+    page.route("**/live/**/*?after=*", lambda route: asked.append(re.search(r"/(\w+)\?", route.request.url)[1]))
+    page.goto("/probe/")
+    for _ in range(60):
+        page.clock.run_for(1000)
+        if len(asked) > 3:
+            break
+    assert asked == ["ws", "events", "changes", "ws"]
+
+
+@pytest.mark.modes("asgi")
 def test_what_is_announced_reaches_the_page_s_script(browser, server):
     with browser.new_context(base_url=server.url.replace("127.0.0.1", "localhost"), bypass_csp=True) as context:
         page = context.new_page()

@@ -31,8 +31,8 @@ POST_PAUSE = 1
 # As live.js: seconds before the first retry, from half to one and a half of it; the interval of polling.
 RETRY = 0.5
 POLL = 3
-# Seconds after which a page takes a connection that says nothing for dead.
-SILENCE = 45
+# Seconds after which a page takes a connection that says nothing for dead, and one that has never said anything.
+SILENCE, OPEN_WITHIN = 45, 15
 
 # A line for each request would bury what matters.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -223,7 +223,7 @@ class Load:
                 async with self._connected() as (reader, writer):
                     while True:
                         writer.write(self._request(f"/live/probe/changes?after={cursor}"))
-                        async with asyncio.timeout(SILENCE):
+                        async with asyncio.timeout(OPEN_WITHIN):
                             head = await reader.readuntil(b"\r\n\r\n")
                             body = await reader.readexactly(int(re.search(rb"content-length: (\d+)", head.lower())[1]))
                         if b" 200 " not in head[:16] or b"live-transports: polling\r" not in head.lower():
@@ -249,13 +249,15 @@ class Load:
         async with self._connected() as (reader, writer):
             protocol = ClientProtocol(parse_uri(f"ws://{self.address[0]}:{self.address[1]}{path}"))
             protocol.send_request(protocol.connect())
+            patience = OPEN_WITHIN
             while protocol.state is not State.CLOSED and protocol.handshake_exc is None:
                 for data in protocol.data_to_send():
                     writer.write(data)
-                async with asyncio.timeout(SILENCE):
+                async with asyncio.timeout(patience):
                     data = await reader.read(65_536)
                 if not data:
                     return
+                patience = SILENCE
                 protocol.receive_data(data)
                 for event in protocol.events_received():
                     if isinstance(event, Frame) and event.opcode is Opcode.TEXT:

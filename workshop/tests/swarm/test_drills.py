@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from workshop.tests.stack.load import KEPT, MEMBERS, NEW, SILENCE
+from workshop.tests.stack.load import KEPT, MEMBERS, NEW, OPEN_WITHIN, SILENCE
 from workshop.tests.stack.test_releases import MIGRATION, SWITCHES
 
 from . import nodes
@@ -195,6 +195,7 @@ def test_a_node_that_is_cut_off_costs_what_is_under_way_there(asgi, load, figure
     assert len(under_way) <= KEPT + NEW + MEMBERS + 1, during.failures
     assert len(during.failures) - len(under_way) <= max(1, during.requests // ONE_IN), during.failures
     assert after.failures == []
-    assert max(during.gaps + after.gaps, default=0) <= BACK_WITHIN
+    # The way back of a page may lead there once.
+    assert max(during.gaps + after.gaps, default=0) <= OPEN_WITHIN + BACK_WITHIN
     assert_no_post_is_lost_or_doubled(asgi, load)
     nodes.wait_for(lambda: answers(asgi, "two"), "the return of the node")

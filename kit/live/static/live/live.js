@@ -6,6 +6,8 @@ const FIRST_RETRY = 500;
 const LAST_RETRY = 15000;
 // A connection that is silent for longer than two of the server's heartbeats is dead.
 const SILENCE = 45000;
+// A transport without an answer for this long is given up: its request may have gone to a host that has just failed.
+const OPEN_WITHIN = 15000;
 // Between polls, where the server can't hold the request until there is a change.
 const POLL = 3000;
 const POLL_HIDDEN = 30000;
@@ -35,8 +37,12 @@ const TRANSPORTS = {
       const address = live.address("ws");
       address.protocol = address.protocol.replace("http", "ws");
       const socket = new WebSocket(address);
-      const silence = new Silence(() => socket.close());
-      live.cut = () => socket.close();
+      // Without waiting for the close event: a host that is gone never confirms it.
+      live.cut = () => {
+        socket.close();
+        resolve();
+      };
+      const silence = new Silence(live.cut);
       socket.onmessage = (event) => {
         silence.broken();
         onOpen();
@@ -60,8 +66,8 @@ const TRANSPORTS = {
         source.close();
         settle();
       };
-      const silence = new Silence(() => end(resolve));
       live.cut = () => end(resolve);
+      const silence = new Silence(live.cut);
       source.onmessage = (event) => {
         silence.broken();
         onOpen();
@@ -79,6 +85,7 @@ const TRANSPORTS = {
     for (let asked = false; ; asked = true) {
       const abort = new AbortController();
       live.cut = () => abort.abort();
+      setTimeout(live.cut, SILENCE);
       const holds = live.transports.includes("events");
       const address = live.address("changes");
       // Not for the first request: the page should learn soon that the transport works.
@@ -168,6 +175,7 @@ class Live {
         failures = 0;
         this.onStatus(name);
       };
+      const opening = setTimeout(() => opened || this.cut(), OPEN_WITHIN);
       try {
         await TRANSPORTS[name](this, onOpen);
       } catch (error) {
@@ -178,6 +186,7 @@ class Live {
         }
         wait = error.wait ?? 0;
       }
+      clearTimeout(opening);
       if (run !== this.runs) return;
       if (name === "polling" && opened && !wait) {
         choice = 0;
