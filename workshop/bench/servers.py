@@ -71,5 +71,7 @@ def shared_variables(folder: Path, services_variables: dict[str, str], secret_ke
         "SECRET_KEY": secret_key,
         # As behind Nginx: then Gunicorn writes no line for each request.
         "FORWARDED_ALLOW_IPS": "127.0.0.1",
+        # As in a slot, whose jobs run in a container beside.
+        "WORKER_PROCESSES": "0",
         **services_variables,
     }

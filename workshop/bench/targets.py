@@ -47,15 +47,15 @@ def _figure(metric: str, side: str, workload: str) -> Callable:
 
 
 def _rivals(metric: str, ours: Callable, over: list[tuple[str, str]], under: list[tuple[str, str]]) -> Callable:
-    """The best of our cells (side, workload) divided by the best of the others; `ours` is min or max."""
+    """The best of our cells (side, workload), by its median, divided by the best of the others; `ours` is min or max."""
 
-    def best(results: Results, cells: list[tuple[str, str]]) -> list[float]:
-        rounds = (results.values(*cell, metric) for cell in cells)
-        return [ours(values) for values in zip(*filter(None, rounds), strict=False)]
+    def best(results: Results, cells: list[tuple[str, str]]) -> tuple[str, str, str] | None:
+        medians = {(*cell, metric): figure.median for cell in cells if (figure := results.figure(*cell, metric))}
+        return ours(medians, key=medians.get, default=None)
 
     def measure(results: Results) -> Figure | None:
-        pairs = zip(best(results, over), best(results, under), strict=False)
-        return summary([first / second for first, second in pairs if second])
+        first, second = best(results, over), best(results, under)
+        return first and second and results.ratio(first, second)
 
     return measure
 
