@@ -47,7 +47,7 @@ def _figure(metric: str, side: str, workload: str) -> Callable:
 
 
 def _rivals(metric: str, ours: Callable, over: list[tuple[str, str]], under: list[tuple[str, str]]) -> Callable:
-    """The best of our cells (side, workload), by its median, divided by the best of the others; `ours` is min or max."""
+    """The best of our cells (side, workload) by its median, divided by the best of the others; `ours` is min or max."""
 
     def best(results: Results, cells: list[tuple[str, str]]) -> tuple[str, str, str] | None:
         medians = {(*cell, metric): figure.median for cell in cells if (figure := results.figure(*cell, metric))}
