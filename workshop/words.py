@@ -70,7 +70,7 @@ def main():
             found += stumbles(name, enumerate((ROOT / name).read_text().splitlines(), 1))
         elif not NO_CODE.search(name):
             found += stumbles(name, comments(ROOT / name))
-    sys.exit("\n".join(found))
+    sys.exit("\n".join(found) or None)
 
 
 if __name__ == "__main__":
