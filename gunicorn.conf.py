@@ -5,6 +5,7 @@ import io
 import os
 import resource
 import sys
+from urllib.parse import urlsplit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wisheasy.settings")
 
@@ -103,6 +104,8 @@ def on_starting(server):
         )
     for sentence in settings.STANDS_IN:
         server.log.info(sentence)
+    if settings.SENTRY_DSN:
+        server.log.info("Errors are reported to %s (SENTRY_DSN).", urlsplit(settings.SENTRY_DSN).hostname)
     if figures:
         figures.serve(server.log)
 

@@ -96,8 +96,10 @@ def private_file(file):
         response.headers["Content-Length"] = str(os.path.getsize(file.path))
     else:
         wanted = headers(file.name)
-        attached = "Content-Disposition" in wanted
-        response = FileResponse(file.storage.open(file.name), headers=wanted, as_attachment=attached)
+        # As an argument: Django guesses over a type in the headers.
+        kind, attached = wanted.pop("Content-Type"), "Content-Disposition" in wanted
+        opened = file.storage.open(file.name)
+        response = FileResponse(opened, content_type=kind, headers=wanted, as_attachment=attached)
     return response
 
 

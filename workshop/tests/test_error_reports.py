@@ -110,6 +110,7 @@ def test_a_report_says_what_served_and_holds_no_secret(serving, ingest):
     with start(f"http://key@127.0.0.1:{ingest.server_port}/1") as server:
         assert visit(server).status_code == 500
         [report] = reports_of(ingest, "RuntimeError")
+        assert "Errors are reported to 127.0.0.1 (SENTRY_DSN)." in server.log.read_text()
     assert report["exception"]["values"][-1]["type"] == "RuntimeError"
     assert report["tags"] == {"mode": mode, "role": "pages"}
     assert (report["release"], report["environment"]) == ("abc123", "localhost")

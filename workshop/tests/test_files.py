@@ -135,6 +135,15 @@ def test_a_private_file_is_sent_to_its_owner_alone(poster, server):
 
 
 @pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.html", "application/octet-stream"), ("a.svg", "application/octet-stream"), ("a.pdf", "application/pdf")],
+)
+def test_a_private_file_has_a_type_of_the_list_or_none(poster, name, kind):
+    kept = posixpath.basename(send(poster, b"<svg/>", name, private="1").json()["name"])
+    assert poster.client.get(f"/probe/private/{kept}").headers["Content-Type"] == kind
+
+
+@pytest.mark.parametrize(
     "path", ["", "probe", "probe/", ".uploads/x", "probe/.hidden", "%2e%2e/db.sqlite3", "link.png", "x" * 300]
 )
 def test_nothing_else_is_served(poster, server, path):
