@@ -15,12 +15,9 @@ logger = logging.getLogger(__name__)
 LEFT_ALONE = 5
 # Also refusals: a Redis that has not restarted since an update doesn't know the cache's user yet.
 AWAY = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.NoPermissionError,
-    redis.exceptions.OutOfMemoryError,
+    redis.ConnectionError, redis.TimeoutError, redis.exceptions.NoPermissionError, redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
-)
+)  # fmt: skip
 
 
 class _Server:

@@ -98,8 +98,7 @@ def private_file(file):
         wanted = headers(file.name)
         # As an argument: Django guesses over a type in the headers.
         kind, attached = wanted.pop("Content-Type"), "Content-Disposition" in wanted
-        opened = file.storage.open(file.name)
-        response = FileResponse(opened, content_type=kind, headers=wanted, as_attachment=attached)
+        response = FileResponse(file.storage.open(file.name), content_type=kind, headers=wanted, as_attachment=attached)
     return response
 
 
