@@ -1,6 +1,6 @@
 # Checks of this machine and of .env that need no running stack. docker/preflight stops at the first broken one, docker/doctor runs
-# all. The including script defines `fine WHAT`, `warn WHAT WHY FIX`, and `broken WHAT WHY FIX`, which fails. A check fails if the
-# checks after it would be meaningless.
+# all. The including script sets `project` and defines `fine WHAT`, `warn WHAT WHY FIX`, and `broken WHAT WHY FIX`, which fails. A
+# check fails if the checks after it would be meaningless.
 # shellcheck shell=bash
 
 # --- Docker ---
@@ -101,8 +101,7 @@ check_owner() {
 }
 
 check_env_file() {
-    local volume
-    volume=$(docker/read_env COMPOSE_PROJECT_NAME)_postgres
+    local volume=${project}_postgres
     [ -w . ] || { broken "$(pwd) cannot be written by $(id -un), so .env cannot be created" 'It contains the settings of the stack.' \
         'clone into a folder of your own.'; return; }
     [ -s secrets/postgres_password ] || ! docker volume inspect "$volume" >/dev/null 2>&1 ||
@@ -263,7 +262,7 @@ check_port() {
     [[ $value =~ $valid ]] || { broken "$1='$value' is wrong" 'Nginx listens on it.' \
         "expected a port such as $2, or one for this machine only, such as 127.0.0.1:$2."; return; }
     read -r host port < <(reached "$value")
-    if [ -n "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$(docker/read_env COMPOSE_PROJECT_NAME)")" ]; then
+    if [ -n "$(docker ps --quiet --filter "publish=$port" --filter "label=com.docker.compose.project=$project")" ]; then
         fine "$port is Nginx's"
     # An accepted connection means that something listens.
     elif (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
@@ -306,11 +305,12 @@ check_cpus() {
 
 # limits [MODE]: the total memory limits in MB of what runs all the time, and during a release, when the servers run twice.
 limits() {
-    SLOT=$(docker/read_env SLOT)
+    local site
+    { read -r site; read -r SLOT; } < <(docker/read_env SITE_URL SLOT)
     export SLOT SERVER_MODE="${1:-$(docker/read_env SERVER_MODE)}"
     COMPOSE_PROFILES=$(docker/read_env COMPOSE_PROFILES)
     # A release starts the certificates service by name.
-    case $(docker/read_env SITE_URL) in https://*) COMPOSE_PROFILES=$COMPOSE_PROFILES,https ;; esac
+    case $site in https://*) COMPOSE_PROFILES=$COMPOSE_PROFILES,https ;; esac
     export COMPOSE_PROFILES
     docker compose config 2>/dev/null | awk '
         function add() {

@@ -6,7 +6,7 @@ project=$(docker/read_env COMPOSE_PROJECT_NAME)
 nginx_image=$(sed -n '/^  nginx:/,/image:/ s/.*image: //p' docker-compose.yml)
 # Seconds that idle connections outlive a reload of Nginx (keepalive_min_timeout in nginx/snippets/limits.conf), plus one: after
 # that, no new visitor reaches the previous slot.
-idle_visitors=4
+idle_visitors=3
 # The process that ends when these have passed.
 last_visitors=
 
@@ -89,11 +89,26 @@ run_with_other_settings() {
 
 # healthy CONTAINER…: are there any, and are all healthy?
 healthy() {
-    [ $# -gt 0 ] && ! docker inspect --format '{{.State.Health.Status}}' "$@" | grep -qvx healthy
+    [ $# -gt 0 ] && ! docker inspect --format '{{with .State.Health}}{{.Status}}{{else}}{{.State.Status}}{{end}}' "$@" |
+        grep -qvxE 'healthy|running'
 }
 
-# Starting containers must not slow down serving ones. A container has 1024 CPU shares, a worker 512.
-favour_visitors() { quietly docker update --cpu-shares 256 "$@"; }
+# start_servers SLOT SECONDS: starts its containers and waits until they are healthy. Fails after these seconds, or once one keeps
+# crashing.
+start_servers() {
+    local containers begun=$SECONDS
+    containers=$(in_slot "$1")
+    # Starting containers must not slow down serving ones. A container has 1024 CPU shares, a worker 512.
+    # shellcheck disable=SC2086
+    quietly docker update --cpu-shares 256 $containers && quietly docker start $containers || return 1
+    # shellcheck disable=SC2086
+    until healthy $containers; do
+        [ $((SECONDS - begun)) -lt "$2" ] &&
+            ! docker inspect --format '{{.RestartCount}} {{.State.Running}}' $containers | grep -qvx '[0-2] true' || return 1
+        sleep 0.1
+    done
+}
+
 # serve_visitors SLOT
 serve_visitors() {
     local workers
