@@ -20,8 +20,8 @@ class Best:
 def advice(results: Results, sides: list[Side] = SIDES) -> list[str]:
     """One sentence or two for each kind of work that was measured."""
     found = [
-        *_pages(results, sides, "plain", "Pages that ask nobody"),
-        *_pages(results, sides, "query", "Pages that ask the database"),
+        *_pages(results, sides, "plain", "Pages without a query or a wait"),
+        *_pages(results, sides, "query", "Pages that query the database"),
         *_pages(results, sides, "upstream", "Pages that wait for another service"),
         *_sockets(results),
     ]
@@ -59,7 +59,7 @@ def _pages(results: Results, sides: list[Side], family: str, what: str) -> list[
         return [sentence]
     second = rivals[1]
     if second.rps >= first.rps * SAME:
-        lead = f"{what}: it hardly matters, {_way(first)} gave {first.rps:,.0f} requests per second at"
+        lead = f"{what}: the mode hardly matters. {_way(first)} gave {first.rps:,.0f} requests per second at"
         return [f"{lead} {_cost(first)} each, {_way(second)} {second.rps:,.0f} at {_cost(second)}."]
     times = f"{first.rps / second.rps:.1f} times"
     return [f"{sentence} That is {times} what {_way(second)} gave ({second.rps:,.0f}, at {_cost(second)} each)."]
@@ -70,12 +70,12 @@ def _sockets(results: Results) -> list[str]:
     if hub := results.figure("asgi", "hub", "cpu"):
         p99 = results.figure("asgi", "hub", "p99")
         found.append(
-            f"WebSockets: news costs {hub.median:.0f} µs of CPU for each page it reaches, so one core can serve "
-            f"about {_rough(1e6 / hub.median)} of them a second; of 1,000 pages 99 % had it within {p99.median:.0f} ms."
+            f"WebSockets: a change costs {hub.median:.0f} µs of CPU for each page it reaches, so one core can reach "
+            f"about {_rough(1e6 / hub.median)} pages a second; 99 % of 1,000 pages had it within {p99.median:.0f} ms."
         )
     if idle := results.figure("asgi-1", "idle", "per_socket"):
         room = _rough(2**20 / idle.median)
-        found.append(f"An open WebSocket without news takes {idle.median:.0f} KB: 1 GB holds about {room}.")
+        found.append(f"An idle WebSocket takes {idle.median:.0f} KB: 1 GB holds about {room}.")
     return found
 
 
@@ -90,9 +90,9 @@ def _verdict(results: Results, sides: list[Side]) -> str | None:
         return None
     wsgi, asgi = pairs["query"]
     if asgi.rps >= wsgi.rps * SAME:
-        sentence = f"On this machine: SERVER_MODE=asgi with WEB_CONCURRENCY={asgi.side.workers} for everything, since"
-        sentence += (
-            f" its pages come to {asgi.rps / wsgi.rps:.2f} times the requests of wsgi, and it has live pages too."
+        sentence = (
+            f"On this machine, use SERVER_MODE=asgi with WEB_CONCURRENCY={asgi.side.workers} for everything: it serves "
+            f"{asgi.rps / wsgi.rps:.2f} times the requests of wsgi, and live pages too."
         )
     else:
         sentence = (

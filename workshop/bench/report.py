@@ -15,20 +15,20 @@ from .targets import rows
 from .workloads import SECONDS, WORKLOADS
 
 CHARTS = {
-    "rps": "requests per second (more is better)",
-    "cpu": "CPU per request, in µs (less is better)",
+    "rps": "requests per second (higher is better)",
+    "cpu": "CPU per request, in µs (lower is better)",
 }
 
 
 INTRODUCTION = (
-    "`{command}` on {date}: medians of {rounds}, the least and the most in brackets; wrk pressed for "
-    "{seconds} s on each address{length}. Clients, servers, PostgreSQL and Redis share this machine, so compare: "
-    "the ratios hold elsewhere, the requests per second do not. Two workers each, unless the name says otherwise."
+    "`{command}` on {date}: medians of {rounds}, the minimum and maximum in brackets; wrk loaded each "
+    "address for {seconds} s{length}. Clients, servers, PostgreSQL and Redis share this machine, so look at the "
+    "ratios: they hold elsewhere; the requests per second do not. Two workers each, unless the name says otherwise."
 )
 LEGEND = (
     "CPU is the time of all processes of the server, user and system, for each request or delivery. Memory is their "
-    "peak, shared pages counted once. Backends are the most connections seen, errors those of all rounds. The "
-    "ratios are to the first row."
+    "peak, shared pages counted once. Backends is the highest number of connections seen, errors the total of all "
+    "rounds. Ratios are relative to the first row."
 )
 TARGETS_NOTE = "Ratios are taken round by round. Where something must never happen, the worst round counts."
 RESULTS = Path(__file__).parent / "results"

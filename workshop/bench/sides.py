@@ -149,7 +149,7 @@ SIDES = [
     ),
     Side(
         "cookiecutter",
-        "as cookiecutter-django",
+        "like cookiecutter-django",
         f"{GUNICORN} --worker-class uvicorn_worker.UvicornWorker workshop.lab.asgi:application",
         "asgi",
         quick=("plain/async", "query/sync"),

@@ -57,21 +57,21 @@ SAID = [
     f"| a change to 1,000 open pages | | {HUB} | |",
     f"With 1, 2 or 4 workers, `wsgi` answers {query('wsgi-1')}, {query('wsgi')} or {query('wsgi-4')} requests per "
     f"second, `asgi` {query('asgi-1', 'async')}, {query('asgi', 'async')} or {query('asgi-4', 'async')}.",
-    f"the factor of {times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} is",
+    f"the factor of {times(('asgi', 'upstream/async', 'rps'), ('wsgi', 'upstream/sync', 'rps')):.1f} reflects",
     f"are answered within {figure('asgi', 'upstream-1000', 'seconds'):.2f} s",
-    f"{query('wsgi')} requests per second with a query, `asgi` {query('asgi')}",
+    f"{query('asgi')} requests per second with a query, against {query('wsgi')}",
     f"{WAITING[1]} requests per second instead of {WAITING[0]} while each waits 0.1 s",
     f"reaches a thousand open pages within {figure('asgi', 'hub', 'p99'):.0f} ms",
     f"| {PER_SOCKET} for each idle WebSocket",
     # Not measured, but written in the code.
-    f"one of the {AT_A_TIME} threads of two processors",
-    f"get {CPUS * WSGI.workers_per_cpu} workers of {WSGI.threads} threads, so the {AT_A_TIME + 1}th request waits",
+    f"one of the {AT_A_TIME} threads that two processors get",
+    f"{CPUS * WSGI.workers_per_cpu} workers run {WSGI.threads} threads each, so the {AT_A_TIME + 1}th request waits",
     f"{ASGI.threads} for each worker",
     f"silent for {timeouts.NGINX_PROXY_READ} seconds (`proxy_read_timeout`)",
     f"live pages here do so every {timeouts.LIVE_HEARTBEAT} seconds",
     f"gives up after {timeouts.NGINX_PROXY_READ} seconds without",
-    f"a running request has {timeouts.WORKER_SHUTDOWN} seconds to end.",
-    f"In `wsgi` {AT_A_TIME} streams take all threads",
+    f"a running request has {timeouts.WORKER_SHUTDOWN} seconds to finish.",
+    f"{AT_A_TIME} streams take all threads",
 ]
 
 

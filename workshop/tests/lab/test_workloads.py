@@ -101,7 +101,7 @@ def test_a_wait_that_is_none_is_refused_in_one_sentence(lab, name, kind, seconds
 
 def test_the_sentence_is_there_in_korean(lab):
     response = get(lab, "upstream/sync?seconds=x", **{"Accept-Language": "ko"})
-    assert response.json() == {"error": "seconds='x': 0부터 5까지의 초가 아닙니다."}
+    assert response.json() == {"error": "seconds='x': 0부터 5까지의 초 값이 아닙니다."}
 
 
 def test_ten_upstreams_take_a_second_in_turn_and_a_tenth_at_once(lab):
