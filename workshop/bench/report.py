@@ -100,7 +100,7 @@ def markdown(results: Results, selection: Selection, document: dict) -> str:
             date=document["date"][:10],
             rounds=_rounds(selection),
             seconds=SECONDS[selection.full],
-            length="" if selection.full else " (a default run is short, to end within 15 minutes)",
+            length="" if selection.full else " (short, to end within 15 minutes)",
         ),
         _table(["this machine", ""], [[name, value] for name, value in document["machine"].items()]),
         "## Advice for this machine",

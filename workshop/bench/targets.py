@@ -89,11 +89,11 @@ def _errors(side: str, *workloads: str) -> Callable:
 
 
 TARGETS = [
-    Target("async view, CPU: stock ÷ asgi", "×", 6, True, _ratio("cpu", "stock", "asgi", "plain/async")),
+    Target("async view, CPU: stock Django ÷ asgi", "×", 6, True, _ratio("cpu", "stock", "asgi", "plain/async")),
     Target(
         "async view, requests per second: asgi ÷ stock", "×", 6, True, _ratio("rps", "asgi", "stock", "plain/async")
     ),
-    Target("sync view, CPU: stock ÷ asgi", "×", 4, True, _ratio("cpu", "stock", "asgi", "plain/sync")),
+    Target("sync view, CPU: stock Django ÷ asgi", "×", 4, True, _ratio("cpu", "stock", "asgi", "plain/sync")),
     Target(
         "async view in asgi ÷ the same page in wsgi, CPU",
         "×",

@@ -206,8 +206,8 @@ def test_ratios_are_taken_round_by_round():
 def test_a_target_is_met_or_missed_or_not_measured():
     results = measured(asgi__plain__async={"cpu": 400.0, "rps": 100}, stock__plain__async={"cpu": 2000.0, "rps": 700})
     found = {row["what"]: row for row in targets.rows(results)}
-    assert found["async view, CPU: stock ÷ asgi"]["median"] == 5
-    assert found["async view, CPU: stock ÷ asgi"]["met"] is False
+    assert found["async view, CPU: stock Django ÷ asgi"]["median"] == 5
+    assert found["async view, CPU: stock Django ÷ asgi"]["met"] is False
     assert found["memory per idle WebSocket"]["met"] is None
 
 

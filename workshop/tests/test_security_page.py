@@ -49,7 +49,7 @@ HELD = {
     "No answer reveals": "test_headers.py::test_no_version_of_anything_is_told",
     "An account allows": "apps/accounts/tests/test_guesses.py::"
     "test_many_addresses_together_get_no_more_than_so_many_guesses",
-    "Guesses from elsewhere": "apps/accounts/tests/test_guesses.py::"
+    "Ten guesses from": "apps/accounts/tests/test_guesses.py::"
     "test_neither_the_user_elsewhere_nor_other_accounts_are_locked_out",
     "A wrong password": "apps/accounts/tests/test_guesses.py::test_an_unknown_name_gets_the_same_answers",
     "A password reset tells": "apps/accounts/tests/test_guesses.py::"
