@@ -81,10 +81,11 @@ remove() { [ $# -eq 0 ] || docker rm --force --volumes "$@" >/dev/null; }
 run_with_other_settings() {
     local service wanted
     # Twice, because `up` hashes values, which the first call does not yet read from env_file.
-    docker compose config | docker compose --file - config --hash "$(IFS=,; echo "$*")" | while read -r service wanted; do
-        [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$service")")" = "$wanted" ] ||
-            echo "$service"
-    done
+    docker compose --profile '*' config | docker compose --profile '*' --file - config --hash "$(IFS=,; echo "$*")" |
+        while read -r service wanted; do
+            [ "$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$(of "$service")")" = "$wanted" ] ||
+                echo "$service"
+        done
 }
 
 # healthy CONTAINER…: are there any, and are all healthy?
