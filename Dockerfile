@@ -10,9 +10,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && pip --python /opt/venv/bin/python install --root-user-action ignore --disable-pip-version-check \
         --require-hashes --only-binary :all: -r /tmp/requirements.txt
 
-# The project, and its user, who can't change its files. Without pip.
+# The project, and its user, who can't change its files. Without pip, and with the standard library byte-compiled, which the base
+# image lacks: starts need a third less CPU.
 FROM python:${PYTHON_VERSION}-slim AS project
 RUN pip uninstall --yes --quiet --root-user-action ignore pip \
+    && python -m compileall -qq "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && groupadd --gid 10001 app \
     && useradd --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin app
 ENV PATH=/opt/venv/bin:$PATH \

@@ -106,7 +106,7 @@ def _verdict(results: Results, sides: list[Side]) -> str | None:
         wsgi, asgi = pairs["upstream"]
         if asgi.rps > wsgi.rps / SAME:
             sentence += (
-                f" Where most pages wait for other services, asgi: {asgi.rps / wsgi.rps:.1f} times the requests."
+                f" Where most pages wait for other services, asgi serves {asgi.rps / wsgi.rps:.1f} times the requests."
             )
     return sentence
 

@@ -120,7 +120,7 @@ TARGETS = [
                 _ratio("cpu", "asgi", "wsgi", f"query/{view}", "query/sync"),
             ),
             Target(
-                f"500 clients, one query, {view} view: PostgreSQL backends, most seen",
+                f"500 clients, one query, {view} view: PostgreSQL backends, maximum",
                 "",
                 MOST_BACKENDS,
                 False,
@@ -144,7 +144,7 @@ TARGETS = [
         False,
         _figure("seconds", "asgi-bound", "mixed-200"),
     ),
-    Target("… PostgreSQL backends, most seen", "", 8, False, _worst("backends", "asgi-bound", "mixed-200")),
+    Target("… PostgreSQL backends, maximum", "", 8, False, _worst("backends", "asgi-bound", "mixed-200")),
     Target("… errors", "", 0, False, _errors("asgi-bound", "mixed-200")),
     Target(
         "1,000 WebSockets, CPU per delivery: Channels' group_send ÷ kit.live",
