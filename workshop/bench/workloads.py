@@ -46,7 +46,12 @@ WORKLOADS = [
     Workload("idle", "5,000 idle WebSockets", "/live/lab/ws", "sockets", "idle", 5000),
     Workload("hub", "1,000 WebSockets, changes sent by kit.live", "/live/lab/ws", "sockets", "broadcast", 1000),
     Workload(
-        "channels", "1,000 WebSockets, changes sent by Channels' group_send", "/live/lab/channels", "sockets", "broadcast", 1000
+        "channels",
+        "1,000 WebSockets, changes sent by Channels' group_send",
+        "/live/lab/channels",
+        "sockets",
+        "broadcast",
+        1000,
     ),
     Workload(
         "upstream-1000",

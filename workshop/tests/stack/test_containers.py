@@ -255,3 +255,30 @@ def test_redis_cli_opens_as_the_user_of_the_servers(stack):
     said = stack.run("make", "redis-cli", stdin="PING\nINFO\n").stdout
     assert said.splitlines()[0] == "PONG"
     assert "NOPERM" in said
+
+
+# --- Starts ---
+
+STRIPPED = """FROM python:3.13-slim
+RUN find "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \\
+    -name __pycache__ -prune -exec rm -r {} +
+"""
+WITHOUT_BYTE_CODE = """
+import importlib.util, pathlib, sysconfig
+for folder in (sysconfig.get_path("stdlib"), "/opt/venv", "/app"):
+    for path in pathlib.Path(folder).rglob("*.py"):
+        if not pathlib.Path(importlib.util.cache_from_source(path)).exists():
+            print(path)
+"""
+
+
+def test_a_start_compiles_nothing_on_a_base_image_without_byte_code(stack, tmp_path):
+    (tmp_path / "Dockerfile").write_text(STRIPPED)
+    base, image = f"{stack.project}-stripped", f"{stack.project}-compiled"
+    try:
+        stack.run("docker", "build", "--quiet", "--tag", base, str(tmp_path))
+        given = f"python:3.13-slim=docker-image://{base}"
+        stack.run("docker", "build", "--quiet", "--build-context", given, "--tag", image, ".")
+        assert stack.run("docker", "run", "--rm", image, "python", "-c", WITHOUT_BYTE_CODE).stdout == ""
+    finally:
+        stack.run("docker", "image", "rm", "--force", base, image)
