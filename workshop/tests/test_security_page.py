@@ -62,7 +62,7 @@ HELD = {
     "Over HTTPS, cookies": "test_headers.py::"
     "test_over_https_a_cookie_is_of_this_host_alone_and_out_of_reach_of_scripts",
     "No `next`": "stack/test_forgeries.py::test_nobody_is_led_to_another_site",
-    "Pages, live changes": "stack/test_limits.py::"
+    "Requests for pages": "stack/test_limits.py::"
     "test_who_asks_for_too_many_pages_gets_one_that_says_so_and_everything_else",
     "All addresses of": "stack/test_limits.py::test_all_addresses_of_an_ipv6_network_are_one_client",
     "A body over": "stack/test_limits.py::test_what_is_too_long_or_too_large_is_answered_with_a_page",
