@@ -27,7 +27,7 @@ def row(count):
         f"{TWO[REQUEST]:.0f} µs (`wsgi`), {TWO_ASGI[REQUEST]:.0f} µs (`asgi`) | | {TWO_ASGI[DELIVERY]:.0f} µs |",
         f"| PostgreSQL | {QUERIES:.0f} µs | {CHANGES / 1000:.1f} ms | |",
         f"| Redis | | {TWO_ASGI['Redis, µs a change'] / 1000:.1f} ms | |",
-        f"keeps up with about {TWO[REQUEST] / QUERIES:.0f} processors of servers",
+        f"keeps up with about {TWO[REQUEST] / QUERIES:.0f} for the servers",
         f"takes {TWO_ASGI[DELIVERY] / 10:.1f} % of a processor",
     ],
 )
