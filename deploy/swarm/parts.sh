@@ -85,6 +85,13 @@ counts() { docker service ls --filter "name=${project}_$1" --format '{{.Name}} {
 # tasks SERVICE FORMAT: newest first.
 tasks() { docker service ps --no-trunc --format "$2" "${project}_$1" 2>/dev/null || true; }
 
+# is_uneven SERVICE: does a node that takes containers have two fewer than another?
+is_uneven() {
+    { docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}' | sed -n 's/ Ready Active$//p' &&
+        docker service ps --filter desired-state=running --format '{{.Node}}' "${project}_$1"; } | sort | uniq -c |
+        awk 'NR == 1 || $1 < least { least = $1 } $1 > most { most = $1 } END { exit most < least + 2 }'
+}
+
 # explain SERVICE: why its containers failed, and the last log lines of the newest failed one.
 explain() {
     local failed
