@@ -351,3 +351,28 @@ def test_an_update_that_swarm_has_not_begun_with_is_not_taken_for_done(tmp_path)
     result = subprocess.run(["bash", "-euc", script], env=path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert int((tmp_path / "calls").read_text()) > 4
+
+
+NODE_LISTS = {
+    "spread": ("one two", "two one", False),
+    "all-on-one": ("one two", "two two", True),
+    "one-too-many-at-most": ("one two", "two one two", False),
+    "fewer-than-nodes": ("one two three", "two three", False),
+    "on-the-only-node": ("one", "one one", False),
+    "none": ("one two", "", False),
+}
+
+
+@pytest.mark.parametrize(("takes", "runs", "uneven"), NODE_LISTS.values(), ids=NODE_LISTS)
+def test_a_node_without_a_container_is_noticed_unless_it_takes_none(takes, runs, uneven):
+    script = f"""
+    docker() {{
+        case $1 in
+            node) printf '%s Ready Active\\n' {takes}; echo 'drained Ready Drain'; echo 'lost Down Active' ;;
+            service) printf '%s\\n' {runs} ;;
+        esac
+    }}
+    project=shop; cd {ROOT}; . deploy/swarm/parts.sh; is_uneven web
+    """
+    result = subprocess.run(["bash", "-uc", script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0 if uneven else 1, "", "")
