@@ -85,19 +85,25 @@ counts() { docker service ls --filter "name=${project}_$1" --format '{{.Name}} {
 # tasks SERVICE FORMAT: newest first.
 tasks() { docker service ps --no-trunc --format "$2" "${project}_$1" 2>/dev/null || true; }
 
+# nodes_of SERVICE: the node of each container that has to run.
+nodes_of() { docker service ps --filter desired-state=running --format '{{.Node}}' "${project}_$1" | sort; }
+
 # is_uneven SERVICE: does a node that takes containers have two fewer than another?
 is_uneven() {
     { docker node ls --format '{{.Hostname}} {{.Status}} {{.Availability}}' | sed -n 's/ Ready Active$//p' &&
-        docker service ps --filter desired-state=running --format '{{.Node}}' "${project}_$1"; } | sort | uniq -c |
+        nodes_of "$1"; } | sort | uniq -c |
         awk 'NR == 1 || $1 < least { least = $1 } $1 > most { most = $1 } END { exit most < least + 2 }'
 }
 
 # explain SERVICE: why its containers failed, and the last log lines of the newest failed one.
 explain() {
     local failed
-    failed=$(tasks "$1" '{{.ID}} {{.CurrentState}}' | grep -m 1 -E '^[a-z0-9]+ (Failed|Rejected)' | cut -d ' ' -f 1) || true
+    # shellcheck disable=SC2046
+    failed=$(docker inspect --type task --format '{{json .Status.Timestamp}} {{.Status.State}} {{.ID}}' \
+        $(docker service ps --quiet "${project}_$1") 2>/dev/null | grep -E ' (failed|rejected|complete) ' | sort | tail -n 1 | cut -d ' ' -f 3) || true
     echo "--- $1:" >&2
-    tasks "$1" '{{.Node}}: {{.CurrentState}} {{.Error}}' | grep -E ': (Failed|Rejected|Pending|Starting|Preparing|Shutdown)' | head -n 3 >&2 || true
+    tasks "$1" '{{.ID}} {{.Node}}: {{.CurrentState}} {{.Error}}' | grep -E "^${failed:-none} |: (Pending|Starting|Preparing)" |
+        cut -d ' ' -f 2- | head -n 3 >&2 || true
     docker service logs --raw --tail 20 "${failed:-${project}_$1}" 2>&1 | tail -n 20 >&2 || true
 }
 
@@ -156,8 +162,9 @@ states() {
 }
 
 # settle SECONDS SERVICE…: waits until they are done; after so many seconds without progress, explains the first that is not.
+# A failed container of the release ends the wait: if it is the last but one, Swarm may first try the last one as well.
 settle() {
-    local within=$1 began=$SECONDS service found now before=''
+    local within=$1 began=$SECONDS service found now before='' ended known=none
     shift
     # Swarm reports an update only once it has started, and a busy manager takes its time.
     for service; do until begun "$service" || [ $((SECONDS - began)) -ge 15 ]; do sleep 0.5; done; done
@@ -165,7 +172,10 @@ settle() {
         found=$(states "$@") || true
         [ "$(grep -c ' done$' <<<"$found")" -lt $# ] || return 0
         service=$(sed -n 's/ undone$//p' <<<"$found" | head -n 1)
-        now=$(docker service ps --no-trunc --format '{{.ID}} {{.CurrentState}}' "${@/#/${project}_}" | cut -d ' ' -f 1,2) || true
+        now=$(docker service ps --no-trunc --format '{{.ID}} {{.Name}} {{.Image}} {{.CurrentState}}' "${@/#/${project}_}" | cut -d ' ' -f 1-4) || true
+        ended=$(awk -v image="${RELEASE:-}" '$3 == image && $4 ~ /^(Failed|Rejected|Complete)$/ { print $2, $1 }' <<<"$now" | sort)
+        [ "$known" != none ] || known=$ended
+        [ -n "$service" ] || service=$(comm -13 <(echo "$known") <(echo "$ended") | sed -nE "1s/^${project}_([a-z-]+).*/\1/p")
         [ "$now" = "$before" ] || began=$SECONDS before=$now
         [ -n "$service" ] || [ $((SECONDS - began)) -lt "$within" ] || service=$(sed -n 's/ coming$//p' <<<"$found" | head -n 1)
         [ -z "$service" ] || { explain "$service"; return 1; }

@@ -353,6 +353,39 @@ def test_an_update_that_swarm_has_not_begun_with_is_not_taken_for_done(tmp_path)
     assert int((tmp_path / "calls").read_text()) > 4
 
 
+FAILING = """
+calls=$(cat calls 2>/dev/null || echo 0)
+case "$*" in
+    "service ps --no-trunc --format {{.ID}} {{.Name}}"*)
+        echo $((calls + 1)) >calls
+        echo 'new shop_web.2 image Starting 1 second ago'
+        echo 'former shop_web.2 image Complete 2 minutes ago'
+        [ $calls -lt 2 ] || echo "broken shop_web.1 $CAME_OF $ENDED 1 second ago"
+        # Swarm's own way back.
+        [ $calls -lt 4 ] || touch back ;;
+    *Spec.Name*UpdateStatus*) [ -e back ] && echo 'shop_web rollback_started' || echo 'shop_web updating' ;;
+    *UpdateStatus*) echo updating ;;
+    "service ls"*) echo 'shop_web 2/2' ;;
+    "service logs"*) echo 'its last words' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("came_of", "ended", "looks"),
+    # Unhealthy containers are stopped, so that many end well.
+    [("image", "Failed", 3), ("image", "Complete", 3), ("image", "Shutdown", 6), ("other", "Failed", 6)],
+)
+def test_a_release_is_undone_at_its_first_container_that_fails(tmp_path, came_of, ended, looks):
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{FAILING}")
+    (tmp_path / "docker").chmod(0o755)
+    script = f"project=shop; sleep() {{ :; }}; cd {ROOT}; . deploy/swarm/parts.sh; cd {tmp_path}; settle 60 web"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RELEASE": "image", "CAME_OF": came_of, "ENDED": ended}
+    result = subprocess.run(["bash", "-euc", script], env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "--- web:\nits last words\n")
+    assert int((tmp_path / "calls").read_text()) == looks
+
+
 NODE_LISTS = {
     "spread": ("one two", "two one", False),
     "all-on-one": ("one two", "two two", True),
