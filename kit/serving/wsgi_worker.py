@@ -3,9 +3,9 @@
 Gunicorn's costs are the handover of each request from the thread that waits for connections to another and back, their
 contention for the GIL, and a parser in Python. Here:
 
-- One thread leads: it waits for connections, and answers requests. Only if a response takes longer than PATIENCE, as
-  where a view waits for a database, does another thread take the lead. So views that compute run on one thread, without
-  wake-ups; views that wait use as many as needed, up to `threads`.
+- One thread leads: it waits for connections, and answers requests. Only if a response takes longer than PATIENCE, and
+  mostly waits, as for a database, does another thread take the lead. So views that compute run on one thread, without
+  wake-ups and contention for the GIL; views that wait use as many as needed, up to `threads`.
 - A strict pattern recognises common requests (wsgi_http.py). Gunicorn's parser handles all others, and so every request
   that must be refused.
 - The response's head and the first part of its body are sent together.
@@ -33,11 +33,9 @@ from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, STOP_KEEPALIVE
 from .succession import ThreadedWorker, _workers
 from .wsgi_http import PIECE, Answer, Parser, PlainRequest
 
-# Seconds that a thread keeps the lead while it answers: a process then accepts at least 1,000 requests a second,
-# however long they wait.
-PATIENCE = 0.001
-# Additional seconds for a thread that is about to finish, and released the GIL only to send its response.
-NEARLY_DONE = 0.0003
+# Seconds that a thread keeps the lead while it answers and waits: a process then accepts at least 1,000 requests a
+# second, however long they wait. And while it computes, for at least half of the time: others could only take turns.
+PATIENCE, COMPUTES = 0.001, 0.01
 # The bytes that a client may still send after the last response, and the seconds until it must be gone (RFC 9112,
 # 9.6). A reset would lose the response for a client that is still sending: Nginx turns a 413 into a 502.
 DRAINED, DRAINS_FOR = 16 * 1024 * 1024, 2
@@ -125,8 +123,8 @@ class Worker(ThreadedWorker):
         # `idle`.
         self.connections, self.idle = {}, set()
         self.count()
-        # Guards state shared by threads: `connections`, `leader`, `since` (when it began to answer) and the timer for
-        # that.
+        # Guards state shared by threads: `connections`, `leader`, `since` (when it began to answer), `cpu_time` (of its
+        # thread, then) and the timer for that.
         self.turn = threading.Lock()
         self.listeners = {listener.fileno(): listener for listener in self.sockets}
         self.epoll = select.epoll()
@@ -135,7 +133,7 @@ class Worker(ThreadedWorker):
             self.epoll.register(fd, 0)
         self.accept_new(True)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
-        self.leader, self.since = None, 0
+        self.leader, self.since, self.cpu_time = None, 0, 0
         self.timer = os.timerfd_create(time.CLOCK_MONOTONIC)
         os.timerfd_settime(self.timer, initial=PATIENCE)
         self.next = threading.Lock()
@@ -179,12 +177,20 @@ class Worker(ThreadedWorker):
     def await_lead(self):
         while True:
             os.read(self.timer, 8)
-            time.sleep(NEARLY_DONE)
             with self.turn:
-                # Otherwise the leader is on another request, and the timer runs again; or it waits for one.
-                if time.monotonic() - self.since >= PATIENCE:
-                    self.leader, self.since = threading.get_ident(), inf
-                    return
+                elapsed = time.monotonic() - self.since
+                if elapsed < PATIENCE:
+                    # The leader is on another request, and the timer runs again; or it waits for one.
+                    continue
+                if elapsed < COMPUTES and self.leader_computed() >= elapsed / 2:
+                    os.timerfd_settime(self.timer, initial=PATIENCE)
+                    continue
+                self.leader, self.since = threading.get_ident(), inf
+                return
+
+    def leader_computed(self):
+        """The CPU time in seconds that the leader has had since it began to answer."""
+        return time.clock_gettime(time.pthread_getcpuclockid(self.leader)) - self.cpu_time
 
     def lead(self):
         me = threading.get_ident()
@@ -209,7 +215,7 @@ class Worker(ThreadedWorker):
         """Start the timer, or stop it while there is nothing to answer."""
         with self.turn:
             if self.leader == threading.get_ident() and self.since != since:
-                self.since = since
+                self.since, self.cpu_time = since, time.thread_time()
                 os.timerfd_settime(self.timer, initial=0 if since == inf else PATIENCE)
 
     def count(self):

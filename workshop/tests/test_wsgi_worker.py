@@ -4,6 +4,7 @@ import os
 import random
 import re
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kit.serving.wsgi_worker import COMPUTES, PATIENCE, Worker
 from workshop.tests.servers import serve
 from workshop.tests.test_limits import REQUESTS
 from workshop.tests.test_succession import until, workers
@@ -114,6 +116,28 @@ def test_a_view_that_waits_holds_up_nobody_while_a_thread_is_free(tmp_path):
             assert httpx.get(f"{server.url}/healthz/live", timeout=5).status_code == 200
         assert not any(each.done() for each in slow)
         assert [each.result().text for each in slow] == ["done"] * len(slow)
+
+
+@pytest.mark.skipif(not hasattr(os, "timerfd_create"), reason="the worker needs a timer of Linux")
+@pytest.mark.parametrize(("computes", "least"), [(0.4, PATIENCE), (0.6, COMPUTES)])
+def test_a_thread_keeps_the_lead_for_longer_while_it_computes(computes, least):
+    worker = object.__new__(Worker)
+    worker.turn, worker.leader, worker.since = threading.Lock(), 1, time.monotonic()
+    worker.timer = os.timerfd_create(time.CLOCK_MONOTONIC)
+    looks = []
+
+    def leader_computed():
+        looks.append(time.monotonic() - worker.since)
+        return looks[-1] * computes
+
+    worker.leader_computed, begun = leader_computed, worker.since
+    os.timerfd_settime(worker.timer, initial=PATIENCE)
+    worker.await_lead()
+    os.close(worker.timer)
+    assert worker.leader == threading.get_ident()
+    assert time.monotonic() - begun >= least
+    # Later is right as well, on a machine that is late with everything.
+    assert len(looks) <= 1 or computes > 0.5
 
 
 def opened(pid):
