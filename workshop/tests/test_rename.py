@@ -176,7 +176,7 @@ def test_it_is_within_its_budget(renamed):
     lines = {path: len((renamed() / path).read_text(errors="replace").splitlines()) for path in kept}
     owners = [path for path in kept if not path.startswith(("kit/", "nginx/", "docker/", "deploy/"))]
     assert len(kept) <= 285
-    assert sum(lines.values()) <= 21_330
+    assert sum(lines.values()) <= 21_350
     assert len(owners) <= 102
     assert sum(lines[path] for path in owners) <= 6_000
 
